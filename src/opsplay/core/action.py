@@ -1,0 +1,127 @@
+"""The closed set of things the engine can do. Plain data: journalled before it is done.
+
+One engine file performs them (`opsplay.engine.perform`), with a `match` that the type checker
+proves complete. Scripts are POSIX sh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from opsplay.kit.secret import Secret
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Run a script detached on the host of the environment; it survives a cut line.
+
+    The script sees `$OPSPLAY_RUN_DIR`, a directory of this run, site and environment under
+    `~/.opsplay` (restore points live there), and `secrets` as environment variables, which reach
+    it by standard input and never touch the disk.
+    """
+
+    script: str
+    timeout: float = 3600.0
+    """Seconds after which the script's process group is ended."""
+    secrets: Mapping[str, Secret] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Write:
+    """Put a text into a file on the host: temporary name, then rename."""
+
+    path: str
+    content: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Store:
+    """Take a snapshot of the environment into the site's vault."""
+
+    include: tuple[str, ...] = ("database", "files")
+    exclude: tuple[str, ...] = ()
+    """Paths below the root that are left out."""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Bring a snapshot back from the vault into the environment."""
+
+    snapshot: str
+    include: tuple[str, ...] = ("database", "files")
+
+
+@dataclass(frozen=True)
+class Clone:
+    """Copy files and database of another environment of the site into this one, then make it safe.
+
+    `source` names the environment copied from. `finish` is a script that runs on this
+    environment's host when the copy is complete (URL rewriting, no mail, no index).
+    """
+
+    source: str
+    finish: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one page must look like. Times are seconds."""
+
+    path: str
+    status: int = 200
+    contains: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    redirects_to: str = ""
+    max_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Look at pages over HTTP(S) and at the PHP error log; changes nothing."""
+
+    pages: tuple[Page, ...]
+    compare_with: str = "production"
+    """Environment whose pages, as seen before the stage, are the yardstick; empty: none."""
+    tls_days: int = 14
+    """A certificate must stay valid at least this many days (https only)."""
+    error_log: bool = True
+    settle_seconds: float = 0.0
+    """Longest time to wait for caches (OPcache) to let go of old code."""
+
+
+@dataclass(frozen=True)
+class UndoRun:
+    """Undo the changes of an earlier run on this environment, newest first."""
+
+    run: str
+
+
+Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun
+
+_ACTIONS: tuple[type, ...] = (Shell, Write, Store, Restore, Clone, Visit, UndoRun)
+
+
+def to_data(action: Action) -> dict[str, Any]:
+    """Return the action as JSON-ready data; secrets appear as their references only."""
+    return {"action": type(action).__name__} | {
+        one.name: _plain(getattr(action, one.name)) for one in fields(action)
+    }
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Secret():
+            return {"secret": value.reference}
+        case Page():
+            return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        case Mapping():
+            return {key: _plain(item) for key, item in value.items()}
+        case tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value

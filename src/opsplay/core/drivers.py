@@ -1,0 +1,182 @@
+"""What a CMS driver must offer. A driver writes scripts and reads answers; it never runs anything.
+
+A driver is one file in `opsplay.cms` with one class marked `@driver("name")`; it is found by
+itself. Facts about the real CMS, with their traps, stand in the driver's own docstrings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from opsplay.core.environment import Environment
+from opsplay.core.errors import InvalidInput
+from opsplay.core.query import Query
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A newer version that the update source offers."""
+
+    version: str
+    package: str
+    """URL of the package; empty when the source offers the version without a download."""
+    size: Literal["minor", "major"] = "minor"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A plugin, theme or extension. `name` is the machine name (slug)."""
+
+    name: str
+    version: str
+    active: bool = True
+    title: str = ""
+    offer: Offer | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an installation, read in one go and without changing it."""
+
+    version: str
+    """As the files say."""
+    database_version: str
+    """Schema version as the database says; equals `wanted_database_version` when migrated."""
+    wanted_database_version: str
+    modules: tuple[Module, ...]
+    offers: tuple[Offer, ...]
+    """Newer core versions, oldest first."""
+    source_error: str = ""
+    """Why the update source could not be asked; empty when it answered. `offers` proves nothing
+    unless this is empty."""
+    boot_error: str = ""
+    """Why the CMS does not boot on the command line; empty when it does."""
+    php_version: str = ""
+
+
+@dataclass(frozen=True)
+class LogPosition:
+    """Where PHP's error log ends now."""
+
+    path: str
+    """Empty when no log was found."""
+    bytes: int
+
+
+class Driver(Protocol):
+    """One CMS, bound to one environment.
+
+    Methods that return `str` return POSIX sh scripts which change things: each MUST be safe to run
+    again, MUST end with a non-zero status unless it has read back what it did, and MUST not need
+    the CMS to boot where its docstring says so. `$OPSPLAY_RUN_DIR` is set (see `Shell`).
+    """
+
+    environment: Environment
+    fatal_signs: tuple[str, ...]
+    """Texts that mean a broken page, whatever the status code."""
+
+    def facts(self) -> Query[Facts]:
+        """Ask for versions, modules and offers; leaves the database as it was."""
+        ...
+
+    def update_core(self, version: str, package: str) -> str:
+        """Bring core to exactly `version`, migrate the database, keep maintenance mode on if on."""
+        ...
+
+    def update_module(self, name: str, version: str, package: str) -> str:
+        """Bring one module to exactly `version`, keep maintenance mode on if it was on."""
+        ...
+
+    def maintenance(self) -> Query[bool]:
+        """Ask whether visitors are kept out now; needs no boot."""
+        ...
+
+    def close_to_visitors(self, pass_sha256: str) -> str:
+        """Keep visitors out until `open_to_visitors`; whoever sends the pass gets in. No boot.
+
+        The pass travels in the header `X-Opsplay-Pass`; the host knows its SHA-256 only.
+        """
+        ...
+
+    def open_to_visitors(self) -> str:
+        """Let visitors in again; no boot."""
+        ...
+
+    def save_restore_point(self) -> str:
+        """Save code and database into `$OPSPLAY_RUN_DIR/restore-point`; once complete, a no-op."""
+        ...
+
+    def put_back(self) -> str:
+        """Bring code and database back from the restore point; needs no boot, may run twice."""
+        ...
+
+    def put_back_core(self) -> str:
+        """Bring only the core's files back from the restore point; needs no boot."""
+        ...
+
+    def put_back_module(self, name: str) -> str:
+        """Bring only one module's files back from the restore point; needs no boot."""
+        ...
+
+    def dump_database(self) -> str:
+        """Write a consistent SQL dump to standard output; non-zero unless complete. No boot."""
+        ...
+
+    def load_database(self) -> str:
+        """Replace the site's tables by the SQL on standard input; no boot."""
+        ...
+
+    def pack_files(self, exclude: Iterable[str] = ()) -> str:
+        """Write a tar archive of the root to standard output. No boot.
+
+        Paths in the archive are relative to the root, starting with `./`.
+        """
+        ...
+
+    def unpack_files(self, *, keep_configuration: bool = False) -> str:
+        """Replace the root's files by the tar archive on standard input; no boot.
+
+        Files that the archive does not hold are removed. `keep_configuration`: leave the CMS's own
+        configuration file (database access) as it is on this environment.
+        """
+        ...
+
+    def make_clone_safe(self, source_url: str) -> str:
+        """After a copy: rewrite URLs from `source_url`, keep mail and search engines out."""
+        ...
+
+    def clone_marks(self) -> Query[bool]:
+        """Ask whether this environment is a safe clone (mail dead, not indexed)."""
+        ...
+
+    def error_log(self) -> Query[LogPosition]:
+        """Ask where PHP's error log is and how long."""
+        ...
+
+
+_DRIVERS: dict[str, Callable[[Environment], Driver]] = {}
+C = TypeVar("C", bound=type)
+
+
+def driver(name: str) -> Callable[[C], C]:
+    """Register a driver class under the name that the inventory's `cms:` uses."""
+
+    def register(cls: C) -> C:
+        _DRIVERS[name] = cls
+        return cls
+
+    return register
+
+
+def driver_names() -> tuple[str, ...]:
+    """Return the names of all known drivers, sorted."""
+    return tuple(sorted(_DRIVERS))
+
+
+def driver_for(name: str) -> Callable[[Environment], Driver]:
+    """Return the driver class of a CMS. Raises InvalidInput for a name nobody registered."""
+    if name not in _DRIVERS:
+        raise InvalidInput(f"no driver for the CMS {name!r} (known: {', '.join(driver_names())})")
+    return _DRIVERS[name]

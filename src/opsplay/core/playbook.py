@@ -1,0 +1,91 @@
+"""The validated model of a playbook: stages of declarations, with their places in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from opsplay.core.site import Site
+from opsplay.core.vault import VaultSettings
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One step as written: settings may still hold `{{ templates }}`.
+
+    `opsplay.language.build_step(declaration, scope)` makes the step of it.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    name: str = ""
+    when: str = ""
+    tags: tuple[str, ...] = ()
+    retries: int = 0
+    delay: float = 5.0
+    """Seconds before the first retry; doubles each time."""
+    register: str = ""
+    place: Place = Place("", 1, 1)
+
+    @property
+    def title(self) -> str:
+        """Return what the run shows for this step."""
+        return self.name or self.kind
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A group of steps on one environment, with the brackets around it."""
+
+    name: str
+    steps: tuple[Declaration, ...]
+    environment: str = "production"
+    prepares: str = ""
+    """Name of a later stage: when that one has nothing to change, neither has this one."""
+    maintenance: bool = False
+    on_failure: Literal["stop", "rollback"] = "stop"
+    tags: tuple[str, ...] = ()
+    when: str = ""
+    place: Place = Place("", 1, 1)
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """What to do, on which sites, how many at a time."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    sites: str = "all"
+    """Pattern: `all`, `tag:NAME`, names, `*` wildcards, `!not`; joined by commas."""
+    serial: tuple[str, ...] = ()
+    """Batch sizes: numbers or percentages; the last one repeats. Empty: all at once."""
+    max_fail_percentage: float = 100.0
+    vars: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    file: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All sites and vaults, with the texts they were read from (secrets are references there)."""
+
+    sites: Mapping[str, Site]
+    vaults: Mapping[str, VaultSettings]
+    texts: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    """Path → text of every file read, for the journal."""

@@ -1,0 +1,39 @@
+"""A query: a script that only reads, and how to read its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a script said. Texts are decoded as UTF-8 with replacement."""
+
+    exit_status: int
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the script said it went well (a hint, never a proof)."""
+        return self.exit_status == 0
+
+
+@dataclass(frozen=True)
+class Query(Generic[T_co]):
+    """A POSIX sh script that MUST change nothing, and the pure function that reads its answer.
+
+    `read` raises `UnreadableAnswer` when the answer proves nothing; it never guesses.
+    """
+
+    script: str
+    read: Callable[[Answer], T_co]
+
+
+NOTHING: Query[None] = Query("", lambda _answer: None)
+"""For steps that need to know nothing; costs no round trip."""

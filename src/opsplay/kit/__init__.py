@@ -1,0 +1,1 @@
+"""Leaves: shell quoting, identifiers, clock, secrets. Nothing here knows opsplay's own words."""
