@@ -103,7 +103,9 @@ class UndoRun:
 
 Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun
 
-_ACTIONS: tuple[type, ...] = (Shell, Write, Store, Restore, Clone, Visit, UndoRun)
+_ACTIONS: Mapping[str, type[Any]] = MappingProxyType(
+    {kind.__name__: kind for kind in (Shell, Write, Store, Restore, Clone, Visit, UndoRun)}
+)
 
 
 def to_data(action: Action) -> dict[str, Any]:
@@ -123,5 +125,27 @@ def _plain(value: Any) -> Any:
             return {key: _plain(item) for key, item in value.items()}
         case tuple():
             return [_plain(item) for item in value]
+        case _:
+            return value
+
+
+def from_data(data: Mapping[str, Any]) -> Action:
+    """Return the action that `to_data` made `data` of. Actions with secrets do not come back."""
+    settings = {key: _tuples(value) for key, value in data.items() if key != "action"}
+    if settings.get("secrets"):
+        msg = "an action with secrets cannot be made from the journal"
+        raise ValueError(msg)
+    if "pages" in settings:
+        settings["pages"] = tuple(Page(**page) for page in settings["pages"])
+    action: Action = _ACTIONS[data["action"]](**settings)
+    return action
+
+
+def _tuples(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _tuples(item) for key, item in value.items()}
+        case list():
+            return tuple(_tuples(item) for item in value)
         case _:
             return value

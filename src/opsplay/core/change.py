@@ -25,3 +25,5 @@ class Change:
     """The exact version that `do` brings, for `to: rehearsed`."""
     package: str = ""
     """Where that version's package comes from (URL), for `to: rehearsed`."""
+    covered: bool = False
+    """Whether the stage's restore point undoes this too (code and database of the CMS)."""

@@ -74,6 +74,10 @@ class Driver(Protocol):
     """
 
     environment: Environment
+    title: str
+    """What the CMS is called: `WordPress`."""
+    module_word: str
+    """What its modules are called: `plugin`."""
     fatal_signs: tuple[str, ...]
     """Texts that mean a broken page, whatever the status code."""
 

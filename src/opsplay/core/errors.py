@@ -100,6 +100,10 @@ class HostKeyRefused(Unreachable):
     """The host's key is unknown or has changed; never retried."""
 
 
+class LoginRefused(Unreachable):
+    """The host accepts none of our keys for this user; never retried."""
+
+
 class LineCut(OpsplayError):
     """The line broke while something was under way: what the host did is not known yet."""
 
@@ -122,6 +126,14 @@ class UnreadableAnswer(StepFailed):
 
 class VaultRefused(OpsplayError):
     """The storage refused, or does not hold what it should."""
+
+
+class LabBroken(OpsplayError):
+    """A part of the embedded lab is missing, did not start, or died."""
+
+
+class WouldChange(OpsplayError):
+    """A dry run was about to send something that is not a probe: a defect; nothing was sent."""
 
 
 class Interrupted(OpsplayError):

@@ -42,6 +42,9 @@ class Declaration:
     """Seconds before the first retry; doubles each time."""
     register: str = ""
     place: Place = Place("", 1, 1)
+    places: Mapping[str, Place] = field(default_factory=lambda: _EMPTY, repr=False, compare=False)
+    """Where each setting stands: path below the kind (`only.0`) → place of the value; with `:` at
+    its end (`only:`), place of the key."""
 
     @property
     def title(self) -> str:

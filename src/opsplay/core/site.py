@@ -25,6 +25,8 @@ class Site:
     language: str = "en"
     plan: str = "essentiel"
     promises: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    contacts: tuple[Mapping[str, str], ...] = ()
+    """Whom to tell: `name`, `email`, `phone`, `role`, as far as known."""
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     looking_at: str = "production"
     """Name of the environment that `here` stands for."""

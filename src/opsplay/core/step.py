@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
 from opsplay.core.change import Change
 from opsplay.core.query import NOTHING, Query
 from opsplay.core.site import Site
 
 T = TypeVar("T")
-S = TypeVar("S", bound="Step[Any]")
 
 KINDS: dict[str, type[Step[Any]]] = {}
 """Every step kind by its YAML name; filled as step classes are defined."""
@@ -31,6 +30,9 @@ def param(
     Secret, and tuples of frozen dataclasses whose fields are declared with `param` too.
     """
     metadata = {"description": description, "examples": list(examples), "limits": limits}
+    if isinstance(default, Mapping):
+        # Read-only mappings cannot be hashed, which dataclasses take for mutable.
+        return field(default_factory=lambda: default, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -62,13 +64,20 @@ class Step(Generic[T]):
         """Yield what would change, in order; nothing when the wish is fulfilled. Pure."""
         raise NotImplementedError
 
-    def forecast(self: S, rehearsal: Step[Any] | None) -> S:
+    def forecast(self, rehearsal: Step[Any] | None) -> Self:
         """Return this wish as it can be planned before the rehearsal was held."""
         return self
 
-    def rehearsed(self: S, changes: Iterable[Mapping[str, str]]) -> S:
+    def rehearsed(self, changes: Iterable[Mapping[str, str]]) -> Self:
         """Return this wish with the exact versions that the rehearsal brought.
 
         `changes`: `key`, `version`, `package` of what the rehearsal's step of the same kind did.
         """
         return self
+
+    def copies_from(self) -> str:
+        """Return the environment that this step copies over its own, empty when it does not.
+
+        Later steps of the stage are then forecast on what will be copied.
+        """
+        return ""

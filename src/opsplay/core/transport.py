@@ -59,8 +59,15 @@ class Transport(Protocol):
     while the script may have been running.
     """
 
-    host: Host
-    counters: Counters
+    @property
+    def host(self) -> Host:
+        """Return where this goes."""
+        ...
+
+    @property
+    def counters(self) -> Counters:
+        """Return what it has cost so far."""
+        ...
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Answer:
         """Run a script to its end: one round trip. Raises TimeoutError after `timeout` seconds."""

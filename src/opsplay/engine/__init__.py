@@ -1,0 +1,1 @@
+"""Model → plan → done: the engine decides in pure functions and acts in one file."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 DOTS = "•••"
+_SHORTEST = 4
+"""Characters; hiding anything shorter would riddle every text with dots."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Redactor:
         self.learn(*values)
 
     def learn(self, *values: str) -> None:
-        """Remember values to hide; the longest is replaced first, those under 4 characters never."""
-        known = {*self._values, *(value for value in values if len(value) > 3)}
+        """Remember values to hide; the longest is replaced first, those under four characters never."""
+        known = {*self._values, *(value for value in values if len(value) >= _SHORTEST)}
         self._values = tuple(sorted(known, key=lambda value: (-len(value), value)))
 
     def clean(self, text: str) -> str:

@@ -8,13 +8,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z", re.ASCII)
 
 
 def quote(word: str) -> str:
-    """Return `word` as one shell word that stands for exactly itself.
+    r"""Return `word` as one shell word that stands for exactly itself.
 
     Raises:
         ValueError: the word holds a NUL byte, which no argument can carry.
 
     >>> quote("it's")
-    "'it'\\\\''s'"
+    "'it'\\''s'"
     >>> quote("plain-word")
     'plain-word'
     """

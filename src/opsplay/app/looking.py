@@ -1,0 +1,60 @@
+"""Use cases that only look: backups, the journal, host keys."""
+
+from __future__ import annotations
+
+from opsplay.app.options import Options
+from opsplay.app.workshop import Workshop, load_kinds
+from opsplay.core.environment import Host
+from opsplay.core.errors import InvalidInput
+from opsplay.core.snapshot import Snapshot
+from opsplay.journal import Journal
+from opsplay.kit.clock import SystemClock
+from opsplay.language.read import read_inventory
+from opsplay.language.sites import select_sites
+
+
+def backups(options: Options, site: str = "") -> tuple[Snapshot, ...]:
+    """Return the sealed snapshots in the vaults, of one site or of all, oldest first."""
+    from opsplay.engine.snapshots import snapshots
+
+    load_kinds()
+    inventory = read_inventory(options.inventory, extra_vars=options.extra_vars)
+    sites = select_sites(inventory, "all", site or options.limit)
+    with Workshop(options, inventory) as workshop:
+        return tuple(
+            snapshot
+            for one in sites
+            if one.vault
+            for snapshot in snapshots(workshop.vault(one.vault)[0], one.name)
+        )
+
+
+def journal(options: Options) -> Journal:
+    """Return the ops repository's journal."""
+    return Journal(options.state / "journal.db", SystemClock())
+
+
+def accept_host(name: str, options: Options) -> str:
+    """Accept the key that a host of the inventory shows now; return its fingerprint.
+
+    `name`: the host as the inventory writes it, or its address alone. Raises InvalidInput when the
+    inventory has no such host.
+    """
+    from opsplay.transports.ssh import accept_host_key
+
+    return accept_host_key(_host(name, options))
+
+
+def _host(name: str, options: Options) -> Host:
+    load_kinds()
+    inventory = read_inventory(options.inventory, extra_vars=options.extra_vars)
+    hosts = {
+        environment.host
+        for site in inventory.sites.values()
+        for environment in site.environments.values()
+    }
+    found = [host for host in hosts if name in {str(host), host.address}]
+    if not found:
+        known = ", ".join(sorted(map(str, hosts)))
+        raise InvalidInput(f"no host {name!r} in the inventory (known: {known})")
+    return found[0]

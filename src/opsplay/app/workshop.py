@@ -1,0 +1,216 @@
+"""Joins the concrete parts: connections, vaults, journal, language. Nothing else does."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from opsplay import cms, steps
+from opsplay.app.options import Options
+from opsplay.core.environment import Host
+from opsplay.core.errors import Locked, OpsplayError
+from opsplay.core.playbook import Declaration, Inventory, Playbook
+from opsplay.core.site import Site
+from opsplay.core.step import Step
+from opsplay.core.transport import Transport
+from opsplay.core.vault import Vault, VaultSettings
+from opsplay.engine.tools import Tools
+from opsplay.journal import Journal
+from opsplay.kit.clock import SystemClock
+from opsplay.kit.secret import Redactor, Secret
+from opsplay.language.build import build_step, is_true
+from opsplay.language.scopes import scope
+from opsplay.transports import Pool, open_transport
+
+
+def load_kinds() -> None:
+    """Make all step kinds and CMS drivers known."""
+    cms.load()
+    steps.load()
+
+
+class _Language:
+    """The language as the engine wants it: bound to one ops repository."""
+
+    def __init__(self, repository: Path) -> None:
+        self._repository = repository
+
+    def scope(
+        self, playbook: Playbook, site: Site, registered: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        names: Mapping[str, Any] = scope(playbook, site, registered)
+        return names
+
+    def build_step(self, declaration: Declaration, scope: Mapping[str, Any]) -> Step[Any]:
+        return build_step(declaration, scope, repository=self._repository)
+
+    def is_true(self, when: str, scope: Mapping[str, Any]) -> bool:
+        return is_true(when, scope)
+
+
+class Workshop:
+    """The concrete parts of one command; a context manager that closes what it opened."""
+
+    def __init__(self, options: Options, inventory: Inventory) -> None:
+        self.options = options
+        self.inventory = inventory
+        self.redactor = Redactor()
+        self.clock = SystemClock()
+        self.language = _Language(options.inventory.parent)
+        self.pool = Pool(self._open)
+        self._told: Callable[[Host, OpsplayError, int, float], None] = _untold
+        self._vaults: dict[str, tuple[Vault, VaultSettings]] = {}
+        self._checking = False
+
+    @classmethod
+    def for_checking(cls, options: Options, inventory: Inventory) -> Workshop:
+        """Return a workshop whose transports let nothing through but declared questions."""
+        workshop = cls(options, inventory)
+        workshop._checking = True
+        return workshop
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.close()
+
+    def _open(self, host: Host) -> Transport:
+        from opsplay.transports.redact import Redact
+        from opsplay.transports.retry import Retry
+
+        def tell(error: OpsplayError, attempt: int, seconds: float) -> None:
+            self._told(host, error, attempt, seconds)
+
+        # Whatever the engine sends by `run` may be sent twice: questions change nothing, jobs
+        # start once, locks know their holder.
+        line = Retry(open_transport(host), tell, safe=lambda _script: True, clock=self.clock)
+        transport: Transport = Redact(line, self.redactor)
+        if self._checking:
+            from opsplay.transports.dry import DryRun
+
+            transport = DryRun(transport)
+        return transport
+
+    def transport(self, host: Host) -> Transport:
+        """Return the one line to a host."""
+        return self.pool.get(host)
+
+    def declare(self, transport: Transport, script: str) -> None:
+        """Declare a script of questions to a transport that lets nothing else through."""
+        from opsplay.transports.dry import DryRun
+
+        if isinstance(transport, DryRun):
+            transport.allow(script)
+
+    def round_trips(self) -> dict[str, int]:
+        """Return the round trips to each host so far."""
+        return {
+            str(transport.host): transport.counters.round_trips
+            for transport in self.pool.transports
+        }
+
+    def vault(self, name: str) -> tuple[Vault, VaultSettings]:
+        """Return an opened vault and its settings; every secret of it is masked from now on."""
+        if name not in self._vaults:
+            from opsplay.vaults import open_vault
+
+            settings = self.inventory.vaults.get(name)
+            if settings is None:
+                known = ", ".join(sorted(self.inventory.vaults)) or "none"
+                raise OpsplayError(f"no vault {name!r} in the inventory (known: {known})")
+            told = self._masking(settings)
+            self._vaults[name] = (open_vault(told), told)
+        return self._vaults[name]
+
+    def _masking(self, settings: VaultSettings) -> VaultSettings:
+        return replace(
+            settings,
+            access_key=self._masked(settings.access_key),
+            secret_key=self._masked(settings.secret_key),
+            identity=self._masked(settings.identity),
+        )
+
+    def _masked(self, secret: Secret | None) -> Secret | None:
+        if secret is None:
+            return None
+
+        def fetch(_reference: str) -> str:
+            value = secret.reveal()
+            self.redactor.learn(value, *value.splitlines())
+            return value
+
+        return Secret(secret.reference, fetch)
+
+    def journal(self) -> Journal:
+        """Open the ops repository's journal, with this command's secrets masked in it."""
+        return Journal(self.options.state / "journal.db", self.clock, self.redactor)
+
+    def tools(self, journal: Journal, run: str) -> Tools:
+        """Return what the engine acts through, for one run."""
+
+        def told(host: Host, error: OpsplayError, attempt: int, seconds: float) -> None:
+            data = {
+                "host": str(host),
+                "error": str(error),
+                "attempt": attempt,
+                "wait_seconds": round(seconds, 2),
+            }
+            journal.append(run, "retry", "", data)
+
+        self._told = told
+        return Tools(
+            record=journal,
+            clock=self.clock,
+            transport=self.transport,
+            vault=self.vault,
+            language=self.language,
+            events=journal.events,
+            last_change=lambda site, before: last_change(journal, site, before),
+            progress=self.options.progress,
+            learn=self.redactor.learn,
+            stop=self.options.stop,
+        )
+
+
+def _untold(_host: Host, _error: OpsplayError, _attempt: int, _seconds: float) -> None:
+    pass
+
+
+def last_change(journal: Journal, site: str, before: str) -> str:
+    """Return the last run before `before` that changed a site. Raises OpsplayError."""
+    runs = [
+        event.run
+        for event in journal.events()
+        if event.site == site and event.kind == "intent" and event.data["covered"]
+    ]
+    earlier = [run for run in runs if run != before]
+    if not earlier:
+        raise OpsplayError(
+            "no earlier run changed this site", site=site, next_command="invoke logs"
+        )
+    return earlier[-1]
+
+
+@contextmanager
+def controller_lock(state: Path, sites: Iterable[Site]) -> Iterator[None]:
+    """Hold the sites on this machine; a lock dies with its process. Raises Locked."""
+    folder = state / "locks"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with ExitStack() as stack:
+        for site in sorted(sites, key=lambda one: one.name):
+            handle = stack.enter_context((folder / f"{site.name}.lock").open("a"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Locked(
+                    "another opsplay on this machine is at work on it",
+                    site=site.name,
+                    state="this run changed nothing",
+                    next_command="invoke logs",
+                ) from error
+        yield

@@ -1,0 +1,80 @@
+"""Verbs for those who work on opsplay itself: test, dev.lint, dev.schema."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from invoke import Context
+
+from opsplay.cli.screen import emit
+from opsplay.cli.verb import READING, verb
+from opsplay.core.errors import ExitStatus, InvalidInput
+
+_GATES = (
+    "ruff format --check src tests tasks.py",
+    "ruff check src tests tasks.py",
+    "mypy",
+    "lint-imports",
+    "vulture",
+    "deptry src",
+    "codespell src tests docs playbooks inventory README.md",
+)
+
+
+def _at_home() -> None:
+    if not Path("src/opsplay/cli").is_dir():
+        cause = "this verb works on opsplay's own source, and that is not here"
+        raise InvalidInput(cause, next_command="cd into the clone of opsplay")
+
+
+@verb(
+    READING,
+    name="test",
+    help={
+        "fast": "Leave out what needs real daemons.",
+        "select": "EXPRESSION that test names must match, as pytest's -k.",
+    },
+)
+def run_tests(context: Context, fast: bool = False, select: str = "") -> ExitStatus:
+    """Run the tests, on real parts, with branch coverage."""
+    _at_home()
+    chosen = (" -m 'not real'" if fast else "") + (f" -k '{select}'" if select else "")
+    partial = fast or bool(select)
+    least = " --fail-under=0" if partial else ""
+    passed = _went_well(context, f"python -m coverage run -m pytest{chosen}")
+    _went_well(context, "python -m coverage combine --quiet")
+    covered = _went_well(context, f"python -m coverage report{least}")
+    return ExitStatus.DONE if passed and covered else ExitStatus.FAILED
+
+
+def _went_well(context: Context, command: str) -> bool:
+    # The tools stand beside the Python that runs us, also where nobody activated its environment.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = context.run(command, warn=True, env={"PATH": path})
+    return result is not None and result.ok
+
+
+@verb(READING, name="lint")
+def lint(context: Context) -> ExitStatus:
+    """Run every check of form: rules, types, layers, spelling."""
+    _at_home()
+    failed = [gate for gate in _GATES if not _went_well(context, gate)]
+    emit(f"failed: {'; '.join(failed)}" if failed else "all checks passed")
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
+
+
+@verb(READING, name="schema", help={"check": "Only say what has drifted (status 1)."})
+def schema(_context: Context, check: bool = False) -> ExitStatus:
+    """Write schemas and reference pages anew from the code."""
+    from opsplay import cms, steps
+    from opsplay.language import drifted, write_generated
+
+    _at_home()
+    cms.load()
+    steps.load()
+    paths = drifted(Path()) if check else write_generated(Path())
+    for path in paths:
+        emit(f"{'drifted' if check else 'wrote'} {path}")
+    return ExitStatus.FAILED if check and paths else ExitStatus.DONE

@@ -1,0 +1,32 @@
+"""All verbs in one collection: `opsplay VERB` and `invoke VERB` alike."""
+
+from __future__ import annotations
+
+from invoke import Collection
+
+from opsplay.cli import beginning, developing, playing, reading
+
+
+def _made() -> Collection:
+    root = Collection(
+        playing.run, playing.check_verb, playing.resume, playing.rollback, playing.restore,
+        reading.backups, reading.doctor, reading.version,
+        beginning.init, beginning.demo, developing.run_tests,
+    )  # fmt: skip
+    groups = (
+        Collection(
+            "lab", beginning.lab_up, beginning.lab_down, beginning.lab_status, beginning.lab_reset
+        ),
+        Collection("hosts", beginning.accept),
+        Collection("dev", developing.lint, developing.schema),
+    )
+    for group in groups:
+        root.add_collection(group)
+    # `logs` is a verb and a group: Invoke allows that as a group's default.
+    logs = Collection("logs", reading.verify)
+    logs.add_task(reading.logs, name="list", default=True)
+    root.add_collection(logs)
+    return root
+
+
+namespace = _made()

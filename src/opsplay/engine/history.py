@@ -1,0 +1,119 @@
+"""What the journal says has happened to one site in one run; the basis of resume and undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from opsplay.core.event import Event, State
+
+UNFINISHED = (State.UNREACHABLE, State.UNKNOWN, State.WAITING)
+"""States of a site that a resume takes up again."""
+
+
+@dataclass
+class StageHistory:
+    """One stage as far as it came. Sequence numbers are the journal's."""
+
+    name: str
+    state: State | None = None
+    finished_steps: dict[int, Event] = field(default_factory=dict)
+    intents: list[Event] = field(default_factory=list)
+    results: dict[int, Event] = field(default_factory=dict)
+    """By the sequence number of the intent."""
+    opened: dict[str, Event] = field(default_factory=dict)
+    """Bracket → the event that began to open it, for brackets that are open."""
+    restore_point: Event | None = None
+    """The event that says the restore point is complete."""
+    begun: list[Event] = field(default_factory=list)
+    """Jobs begun for brackets and undo whose end is not journalled."""
+    verdict: State | None = None
+    """Set once the brackets began to close: nothing may be done or undone after that."""
+    detail: str = ""
+    locked: bool = False
+    baseline: Event | None = None
+    rollback: Event | None = None
+    rollback_end: Event | None = None
+    undone: set[int] = field(default_factory=set)
+
+    @property
+    def unresolved(self) -> tuple[Event, ...]:
+        """Return the intents whose result is not known."""
+        return tuple(one for one in self.intents if one.sequence not in self.results)
+
+
+@dataclass
+class SiteHistory:
+    """All stages of a site, and whether the site is finished with."""
+
+    stages: dict[str, StageHistory] = field(default_factory=dict)
+    state: State | None = None
+
+    def stage(self, name: str) -> StageHistory:
+        """Return the history of a stage, empty when it never began."""
+        return self.stages.setdefault(name, StageHistory(name))
+
+
+def history_of(events: Iterable[Event], site: str) -> SiteHistory:
+    """Return what happened to `site`. Pure: events in, history out."""
+    history = SiteHistory()
+    current = StageHistory("")
+    for event in events:
+        if event.site != site:
+            continue
+        if event.kind == "stage_started":
+            current = history.stage(str(event.data["stage"]))
+        elif event.kind == "site_finished":
+            state = State(event.data["state"])
+            history.state = None if state in UNFINISHED else state
+        else:
+            _note(current, event)
+    return history
+
+
+def _note(stage: StageHistory, event: Event) -> None:  # noqa: C901, PLR0912 - one line a kind
+    data = event.data
+    match event.kind:
+        case "stage_finished":
+            stage.state = State(data["state"])
+        case "step_finished":
+            stage.finished_steps[int(data["step"])] = event
+        case "intent":
+            stage.intents.append(event)
+        case "result":
+            stage.results[int(data["intent"])] = event
+        case "lock_taken":
+            stage.locked = True
+        case "lock_freed":
+            stage.locked = False
+        case "bracket_opening":
+            stage.begun.append(event)
+            stage.opened.setdefault(str(data["bracket"]), event)
+        case "bracket_opened":
+            stage.restore_point = (
+                event if data["bracket"] == "restore point" else stage.restore_point
+            )
+        case "bracket_closing":
+            stage.begun.append(event)
+            stage.verdict, stage.detail = State(data["verdict"]), str(data.get("detail", ""))
+        case "bracket_closed":
+            stage.opened.pop(str(data["bracket"]), None)
+        case "baseline":
+            stage.baseline = event
+        case "rollback_started":
+            stage.rollback, stage.rollback_end = event, None
+        case "undo_intent":
+            stage.begun.append(event)
+        case "undo_result":
+            if data["outcome"] == "done":
+                stage.undone.add(int(data["of"]))
+        case "rollback_finished":
+            stage.rollback_end = event
+        case _:
+            pass
+
+
+def seconds_between(earlier: Event | None, later: datetime) -> float:
+    """Return the seconds from an event to a moment; 0 without an event."""
+    return 0.0 if earlier is None else (later - earlier.at).total_seconds()

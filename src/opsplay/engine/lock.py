@@ -1,0 +1,76 @@
+"""The host lock: `mkdir`, with who, which run and until when. It keeps two controllers apart."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import socket
+from datetime import datetime, timedelta
+
+from opsplay.core.errors import Locked, UnreadableAnswer
+from opsplay.core.query import Answer
+from opsplay.core.site import Site
+from opsplay.kit.shell import assign, quote
+
+EXPIRY = timedelta(hours=8)
+"""A lock older than this belongs to nobody any more."""
+
+
+def lock_name(site: Site) -> str:
+    """Return the lock's name on the host: one per root directory, whoever calls the site what."""
+    return hashlib.sha256(site.here.root.rstrip("/").encode()).hexdigest()[:16]
+
+
+def take_script(site: Site, run: str, now: datetime) -> str:
+    """Return the script that takes the lock, or says who holds it; safe to send twice."""
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    expires = int((now + EXPIRY).timestamp())
+    note = f"{run}\n{who}\n{now:%Y-%m-%d %H:%M:%S} UTC\n{expires}"
+    return "\n".join(
+        [
+            "umask 077",
+            assign("run", run),
+            assign("now", str(int(now.timestamp()))),
+            'mkdir -p "$HOME/.opsplay/locks" || exit 1',
+            f'd="$HOME/.opsplay/locks/"{quote(lock_name(site))}',
+            # An expired lock is moved away by rename: of two takers only one succeeds.
+            'if [ -f "$d/holder" ] && [ "$(sed -n 4p "$d/holder")" -lt "$now" ]; then',
+            '  mv "$d" "$d.expired.$$" && rm -rf "$d.expired.$$"; fi',
+            assign("note", note),
+            'if mkdir "$d" 2>/dev/null; then',
+            '  printf "%s\\n" "$note" > "$d/holder.new" && mv "$d/holder.new" "$d/holder"; fi',
+            'n=0; while [ ! -f "$d/holder" ] && [ "$n" -lt 3 ]; do n=$((n+1)); sleep 1; done',
+            # A holder that died between mkdir and its note left an empty lock: it is ours.
+            '[ -f "$d/holder" ] || printf "%s\\n" "$note" > "$d/holder"',
+            'cat "$d/holder"',
+        ]
+    )
+
+
+def read_take(answer: Answer, site: Site, run: str) -> None:
+    """Return when the lock is ours. Raises Locked with who holds it and what to do."""
+    lines = answer.stdout.splitlines()
+    if not answer.ok or len(lines) < 4:  # noqa: PLR2004 - the four lines of a holder's note
+        raise UnreadableAnswer(
+            f"the host lock could not be taken: {answer.stderr.strip()[-300:]}", site=site.name
+        )
+    holder, who, since = lines[:3]
+    if holder != run:
+        raise Locked(
+            f"{site.here.name} is held by run {holder} of {who} since {since}",
+            site=site.name,
+            state="this run changed nothing on it",
+            next_command=f"invoke logs {holder}; invoke resume {holder}",
+        )
+
+
+def free_script(site: Site, run: str) -> str:
+    """Return the script that frees the lock if it is this run's; safe to send twice."""
+    return "\n".join(
+        [
+            f'd="$HOME/.opsplay/locks/"{quote(lock_name(site))}',
+            f'if [ "$(sed -n 1p "$d/holder" 2>/dev/null)" = {quote(run)} ]; then',
+            '  mv "$d" "$d.freed.$$" && rm -rf "$d.freed.$$"; fi',
+            '[ ! -d "$d" ] || [ "$(sed -n 1p "$d/holder")" != ' + quote(run) + " ]",
+        ]
+    )

@@ -1,0 +1,93 @@
+"""The one place that acts: what each kind of action does. Everything before this is data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from opsplay.core.action import Action, Clone, Restore, Shell, Store, UndoRun, Visit, Write
+from opsplay.engine.acts import run_shell, write_script
+from opsplay.engine.clone import copy
+from opsplay.engine.context import Context, Surroundings
+from opsplay.engine.restore import bring_back
+from opsplay.engine.snapshots import find
+from opsplay.engine.store import take
+from opsplay.engine.undo import undo_run
+from opsplay.engine.watch import smoke
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an act came to."""
+
+    detail: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def perform(  # noqa: PLR0911 - one return an action
+    context: Context, action: Action, around: Surroundings, sequence: int
+) -> Outcome:
+    """Do it. `sequence`: of the journalled intent, which names the job on the host.
+
+    Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted.
+    """
+    environment = around.environment
+    match action:
+        case Shell():
+            report = run_shell(context.job(environment, sequence), action)
+            return Outcome(report.told, {"output": report.output[-4096:]})
+        case Write():
+            run_shell(context.job(environment, sequence), Shell(write_script(action)))
+            return Outcome(f"wrote {action.path}")
+        case Store():
+            return _store(context, action, environment, sequence)
+        case Restore():
+            return _restore(context, action, environment)
+        case Clone():
+            return Outcome(copy(context, action, environment, sequence))
+        case Visit():
+            return Outcome(smoke(context, action, around))
+        case UndoRun():
+            return Outcome(undo_run(context, action.run, environment))
+        case _:
+            assert_never(action)
+
+
+def _store(context: Context, action: Store, environment: str, sequence: int) -> Outcome:
+    site, tools = context.at(environment), context.tools
+    vault, settings = tools.vault(site.vault)
+    snapshot = take(
+        action,
+        site,
+        context.transport(environment),
+        vault,
+        settings,
+        run=context.run,
+        attempt=sequence,  # unique in the journal: no attempt ever meets the objects of another
+        clock=tools.clock,
+        progress=tools.progress,
+        segment_bytes=tools.segment_bytes,
+    )
+    stored = sum(segment.bytes for stream in snapshot.streams for segment in stream.segments)
+    detail = f"snapshot {snapshot.snap}, {stored / 1e6:.1f} MB, confirmed by the storage"
+    return Outcome(detail, {"snapshot": snapshot.snap, "bytes": stored})
+
+
+def _restore(context: Context, action: Restore, environment: str) -> Outcome:
+    site, tools = context.at(environment), context.tools
+    vault, settings = tools.vault(site.vault)
+    snapshot = find(vault, site.name, action.snapshot)
+    bring_back(
+        snapshot,
+        site,
+        context.transport(environment),
+        vault,
+        settings,
+        include=action.include,
+        clock=tools.clock,
+        progress=tools.progress,
+    )
+    return Outcome(
+        f"snapshot {snapshot.snap} is back in {environment}", {"snapshot": snapshot.snap}
+    )

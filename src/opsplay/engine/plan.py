@@ -1,0 +1,145 @@
+"""The plan as data: what each step would change on each site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from opsplay.core.change import Change
+from opsplay.core.errors import OpsplayError
+from opsplay.core.event import State
+from opsplay.core.playbook import Declaration, Stage
+from opsplay.core.query import Answer
+from opsplay.core.site import Site
+from opsplay.core.step import Step
+from opsplay.engine.ask import Question
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a site's plan. `index` is its place in the stage, from 0."""
+
+    index: int
+    declaration: Declaration
+    step: Step[Any] | None
+    """None when the step is skipped, or cannot be built before the run has come to it."""
+    changes: tuple[Change, ...] = ()
+    skipped: str = ""
+    """Why the step is left out (`when` is false, other tags were asked for)."""
+    later: str = ""
+    """Why its changes are known only when the run has come to it."""
+
+    @property
+    def pending(self) -> bool:
+        """Return whether this step would change something."""
+        if self.skipped:
+            return False
+        return bool(self.later) or (
+            self.step is not None and bool(self.changes) and not self.step.observes
+        )
+
+    @property
+    def state(self) -> State:
+        """Return the state a check shows."""
+        if self.skipped:
+            return State.SKIPPED
+        return State.CHANGED if self.pending else State.OK
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a site's plan."""
+
+    stage: Stage
+    steps: tuple[PlannedStep, ...]
+    not_needed: str = ""
+    """Why the stage is not carried out: what it prepares has nothing to change."""
+
+    @property
+    def pending(self) -> bool:
+        """Return whether the stage would change something."""
+        return not self.not_needed and any(step.pending for step in self.steps)
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """What would be done to one site; `error` says why nothing could be planned."""
+
+    site: Site
+    stages: tuple[PlannedStage, ...] = ()
+    error: OpsplayError | None = None
+    known: Mapping[Question, Answer] = field(default_factory=lambda: MappingProxyType({}))
+    """What was answered while planning; it holds until something is done to its environment."""
+
+    @property
+    def pending(self) -> bool:
+        """Return whether anything would change."""
+        return any(stage.pending for stage in self.stages)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plans of all sites, in the order in which they are carried out."""
+
+    playbook: str
+    sites: tuple[SitePlan, ...]
+    round_trips: Mapping[str, int]
+    """Host → round trips that planning cost."""
+
+    @property
+    def pending(self) -> bool:
+        """Return whether anything would change anywhere."""
+        return any(site.pending for site in self.sites)
+
+    @property
+    def errors(self) -> tuple[OpsplayError, ...]:
+        """Return what kept sites from being planned."""
+        return tuple(site.error for site in self.sites if site.error is not None)
+
+
+def to_data(plan: SitePlan) -> dict[str, Any]:
+    """Return a site's plan as JSON-ready data for journal, `--json` and reports."""
+    return {
+        "site": plan.site.name,
+        "error": "" if plan.error is None else str(plan.error),
+        "pending": plan.pending,
+        "stages": [_stage_data(stage) for stage in plan.stages],
+    }
+
+
+def _stage_data(planned: PlannedStage) -> dict[str, Any]:
+    return {
+        "stage": planned.stage.name,
+        "environment": planned.stage.environment,
+        "pending": planned.pending,
+        "not_needed": planned.not_needed,
+        "steps": [_step_data(step, needed=not planned.not_needed) for step in planned.steps],
+    }
+
+
+def _step_data(planned: PlannedStep, *, needed: bool) -> dict[str, Any]:
+    observes = planned.step is not None and planned.step.observes
+    return {
+        "step": planned.index,
+        "kind": planned.declaration.kind,
+        "name": planned.declaration.title,
+        "state": str(planned.state if needed else State.OK),
+        "skipped": planned.skipped,
+        "later": planned.later,
+        "changes": [
+            {
+                "what": change.what,
+                "before": change.before,
+                "after": change.after,
+                "loses": change.loses,
+                "key": change.key,
+                "version": change.version,
+                "observes": observes,
+            }
+            for change in planned.changes
+        ]
+        if needed
+        else [],
+    }

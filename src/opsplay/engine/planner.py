@@ -1,0 +1,172 @@
+"""Model → plan: which wishes there are, what must be asked, what would change. Pure but for `ask`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from opsplay.core.environment import Host
+from opsplay.core.errors import OpsplayError
+from opsplay.core.playbook import Declaration, Playbook, Stage
+from opsplay.core.query import Answer
+from opsplay.core.site import Site
+from opsplay.core.step import Step
+from opsplay.core.transport import Transport
+from opsplay.engine.ask import Answers, Declare, Question, ask, undeclared
+from opsplay.engine.plan import Plan, PlannedStage, PlannedStep, SitePlan
+from opsplay.engine.tools import Language
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A declaration made into a step for one site, before anything was asked."""
+
+    index: int
+    declaration: Declaration
+    step: Step[Any] | None
+    forecast: Step[Any] | None
+    """The step as it can be planned before its rehearsal was held."""
+    view: str
+    """Environment it is forecast on: its own, or the one that an earlier step copies over it."""
+    skipped: str = ""
+    later: str = ""
+
+
+def wishes_of(
+    playbook: Playbook, site: Site, language: Language, tags: Sequence[str] = ()
+) -> tuple[tuple[Wish, ...], ...]:
+    """Return each stage's wishes for a site. Raises InvalidInput with the place in the file."""
+    scope = language.scope(playbook, site, {})
+    earlier: list[tuple[str, Step[Any]]] = []
+    names: list[str] = []
+    stages = []
+    for stage in playbook.stages:
+        wishes: list[Wish] = []
+        view = stage.environment
+        for index, declaration in enumerate(stage.steps):
+            bare = _wish(index, declaration, stage, scope, language, tags, names)
+            wish = replace(bare, view=view)
+            if (step := wish.step) is not None:
+                rehearsal = rehearsal_of(declaration.kind, stage.environment, earlier)
+                wish = replace(wish, forecast=step.forecast(rehearsal))
+                earlier.append((stage.environment, step))
+                view = step.copies_from() or view
+            names.extend([declaration.register] if declaration.register else [])
+            wishes.append(wish)
+        stages.append(tuple(wishes))
+    return tuple(stages)
+
+
+def rehearsal_of(
+    kind: str, environment: str, earlier: Iterable[tuple[str, Step[Any]]]
+) -> Step[Any] | None:
+    """Return the last earlier step of the same kind on another environment, if any."""
+    found = [step for where, step in earlier if where != environment and step.kind == kind]
+    return found[-1] if found else None
+
+
+def _wish(
+    index: int,
+    declaration: Declaration,
+    stage: Stage,
+    scope: Mapping[str, Any],
+    language: Language,
+    tags: Sequence[str],
+    names: Sequence[str],
+) -> Wish:
+    wish = Wish(index, declaration, None, None, stage.environment)
+    if tags and not set(tags) & {*declaration.tags, *stage.tags, "always"}:
+        return replace(wish, skipped=f"not tagged {', '.join(tags)}")
+    if any(_mentions(declaration, stage.when, name) for name in names):
+        return replace(wish, later="depends on the result of an earlier step")
+    for when in (stage.when, declaration.when):
+        if when and not language.is_true(when, scope):
+            return replace(wish, skipped=f"when: {when}")
+    return replace(wish, step=language.build_step(declaration, scope))
+
+
+def _mentions(declaration: Declaration, stage_when: str, name: str) -> bool:
+    return name in f"{declaration.settings} {declaration.when} {stage_when}"
+
+
+def questions_of(site: Site, wishes: Iterable[Iterable[Wish]]) -> tuple[Question, ...]:
+    """Return what must be asked before the wishes of a site can be planned."""
+    return tuple(
+        dict.fromkeys(
+            question(site.at(wish.view), wish.forecast)
+            for stage in wishes
+            for wish in stage
+            if wish.forecast is not None and wish.forecast.probe(site.at(wish.view)).script
+        )
+    )
+
+
+def question(site: Site, step: Step[Any]) -> Question:
+    """Return the question of one step to the environment that `site` is seen from."""
+    return Question(site.name, site.here.name, site.here.host, step.probe(site).script)
+
+
+def decide(
+    site: Site, playbook: Playbook, wishes: Sequence[Sequence[Wish]], answers: Answers
+) -> SitePlan:
+    """Return a site's plan from what was answered. Pure."""
+    try:
+        stages = [
+            PlannedStage(stage, tuple(_planned(site, stage, wish, answers) for wish in group))
+            for stage, group in zip(playbook.stages, wishes, strict=True)
+        ]
+    except OpsplayError as error:
+        return SitePlan(site, error=error)
+    known = {
+        asked: answer
+        for asked, answer in answers.items()
+        if asked.site == site.name and isinstance(answer, Answer)
+    }
+    return SitePlan(site, tuple(_settle_preparing(stages)), known=known)
+
+
+def _settle_preparing(stages: Sequence[PlannedStage]) -> list[PlannedStage]:
+    settled: dict[str, PlannedStage] = {}
+    for planned in reversed(stages):
+        target = settled.get(planned.stage.prepares)
+        if target is not None and not target.pending:
+            reason = f"{planned.stage.prepares} has nothing to change"
+            planned = replace(planned, not_needed=reason)  # noqa: PLW2901 - the settled one
+        settled[planned.stage.name] = planned
+    return [settled[planned.stage.name] for planned in stages]
+
+
+def _planned(site: Site, stage: Stage, wish: Wish, answers: Answers) -> PlannedStep:
+    planned = PlannedStep(
+        wish.index, wish.declaration, wish.step, skipped=wish.skipped, later=wish.later
+    )
+    if wish.forecast is None:
+        return planned
+    view = site.at(wish.view)
+    query = wish.forecast.probe(view)
+    answer = answers[question(view, wish.forecast)] if query.script else Answer(0)
+    if isinstance(answer, OpsplayError):
+        raise answer
+    seen = query.read(answer)
+    return replace(planned, changes=tuple(wish.forecast.plan(site.at(stage.environment), seen)))
+
+
+def plan_sites(
+    playbook: Playbook,
+    sites: Sequence[Site],
+    language: Language,
+    transport: Callable[[Host], Transport],
+    tags: Sequence[str] = (),
+    declare: Declare = undeclared,
+) -> Plan:
+    """Return the plan for all sites: one round trip a host, nothing written anywhere."""
+    wishes = {site.name: wishes_of(playbook, site, language, tags) for site in sites}
+    asked = [entry for site in sites for entry in questions_of(site, wishes[site.name])]
+    before = {entry.host: transport(entry.host).counters.round_trips for entry in asked}
+    answers = ask(asked, transport, declare)
+    trips = {
+        str(host): transport(host).counters.round_trips - count for host, count in before.items()
+    }
+    plans = tuple(decide(site, playbook, wishes[site.name], answers) for site in sites)
+    return Plan(playbook.name, plans, trips)

@@ -1,0 +1,123 @@
+"""Go back: undo what the journal says was done, newest first, without needing the CMS to boot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opsplay.core.action import Shell, Write, from_data
+from opsplay.core.drivers import Facts
+from opsplay.core.errors import OpsplayError, StepFailed
+from opsplay.core.event import Event
+from opsplay.engine.acts import run_shell, write_script
+from opsplay.engine.context import Context
+from opsplay.engine.door import RESTORE_POINT
+from opsplay.engine.history import StageHistory, history_of
+
+
+def state_of(facts: Facts) -> dict[str, Any]:
+    """Return what must be the same again after a rollback, as data for the journal."""
+    return {
+        "core": facts.version,
+        "database": facts.database_version,
+        "modules": {module.name: module.version for module in facts.modules},
+    }
+
+
+def undo_run(context: Context, run: str, environment: str) -> str:
+    """Undo what `run` (an id, or `last`) did to this environment; return it in one line.
+
+    Raises StepFailed when that run did nothing here, or when its way back is gone.
+    """
+    run = context.tools.last_change(context.site.name, context.run) if run == "last" else run
+    history = history_of(context.tools.events(run), context.site.name)
+    stages = [stage for stage in history.stages.values() if _touched(stage, environment)]
+    if not stages:
+        raise StepFailed(f"run {run} changed nothing in {environment} that could be undone")
+    for stage in reversed(stages):
+        undo_stage(context, stage, environment, run)
+    return f"undid run {run}"
+
+
+def _touched(stage: StageHistory, environment: str) -> bool:
+    return any(
+        intent.data["environment"] == environment and (intent.data["undo"] or _covered(intent))
+        for intent in stage.intents
+    )
+
+
+def _covered(intent: Event) -> bool:
+    return bool(intent.data["covered"])
+
+
+def undo_stage(context: Context, stage: StageHistory, environment: str, run: str) -> None:
+    """Undo one stage of `run`, newest change first, then put the restore point back and look.
+
+    What the restore point covers is undone by it, in one go. Raises StepFailed unless versions and
+    schema are again what they were when the stage began.
+    """
+    saved = stage.restore_point
+    for intent in reversed(stage.intents):
+        if intent.data["undo"] and not (saved and _covered(intent)):
+            _undo(context, intent, environment, run, _script_of(intent.data["undo"]))
+    if saved is not None:
+        put_back = Shell(context.at(environment).cms.put_back())
+        _undo(context, saved, environment, run, put_back)
+    _compare(context, stage, environment)
+
+
+def _undo(context: Context, event: Event, environment: str, run: str, act: Shell) -> None:
+    what = event.data.get("what") or RESTORE_POINT
+    clock = context.tools.clock
+    started = clock.monotonic()
+    intent = context.write("undo_intent", of=event.sequence, what=what, environment=environment)
+
+    def result(outcome: str, detail: str) -> None:
+        seconds = round(clock.monotonic() - started, 3)
+        context.write(
+            "undo_result", of=event.sequence, outcome=outcome, detail=detail, seconds=seconds
+        )
+
+    _run_undo(context, act, intent.sequence, environment, run, result)
+
+
+def _run_undo(
+    context: Context,
+    act: Shell,
+    sequence: int,
+    environment: str,
+    run: str,
+    result: Callable[[str, str], None],
+) -> None:
+    try:
+        report = run_shell(context.job(environment, sequence, run), act)
+    except StepFailed as error:
+        result("failed", str(error))
+        raise
+    finally:
+        context.forget(environment)
+    result("done", report.told)
+
+
+def _script_of(data: Mapping[str, Any]) -> Shell:
+    match from_data(data):
+        case Shell() as shell:
+            return shell
+        case Write() as write:
+            return Shell(write_script(write))
+        case other:
+            raise OpsplayError(f"{type(other).__name__} is no way back")
+
+
+def _compare(context: Context, stage: StageHistory, environment: str) -> None:
+    before = (stage.baseline.data.get("state") if stage.baseline else None) or {}
+    if not before:
+        return
+    now = state_of(context.ask(environment, context.at(environment).cms.facts()))
+    differing = sorted(key for key in before if before[key] != now[key])
+    if differing:
+        raise StepFailed(
+            "after going back, "
+            + "; ".join(f"{key} is {now[key]}, was {before[key]}" for key in differing),
+            site=context.site.name,
+        )

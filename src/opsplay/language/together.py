@@ -1,0 +1,115 @@
+"""Checks that need the playbook and the inventory: does it fit the sites it is for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from opsplay.core.errors import InvalidInput, Problem
+from opsplay.core.playbook import Declaration, Inventory, Place, Playbook, Stage
+from opsplay.core.site import Site
+from opsplay.language import templates, text
+from opsplay.language.build import build_step, is_true
+from opsplay.language.nodes import place_of
+from opsplay.language.problems import best_at_each_place, say
+from opsplay.language.scopes import scope
+from opsplay.language.sites import select_sites
+from opsplay.language.suggest import did_you_mean
+
+
+def check_together(playbook: Playbook, inventory: Inventory, limit: str = "") -> tuple[Site, ...]:
+    """Return the sites that the playbook is for, narrowed by `limit`.
+
+    Every step is built for every site, but for those that need a result of an earlier step.
+
+    Raises:
+        InvalidInput: with every mistake found, at its place in the playbook.
+    """
+    try:
+        sites = select_sites(inventory, playbook.sites, "")
+    except InvalidInput as error:
+        at = _place_of_sites(playbook)
+        raise InvalidInput([say(at, *str(error).split("; ", 1))]) from error
+    if limit:
+        sites = select_sites(inventory, playbook.sites, limit)
+    found = best_at_each_place(problem for site in sites for problem in _problems(playbook, site))
+    if found:
+        raise InvalidInput(found)
+    return sites
+
+
+def _place_of_sites(playbook: Playbook) -> Place:
+    root = text.parse(playbook.text, playbook.file).root
+    return place_of(root, ["sites"]) if root else Place(playbook.file, 1, 1)
+
+
+def _problems(playbook: Playbook, site: Site) -> Iterator[Problem]:
+    """Find what is wrong with the playbook for one site."""
+    known = scope(playbook, site)
+    results: set[str] = set()
+    later = {step.register for stage in playbook.stages for step in stage.steps} - {""}
+    for stage in playbook.stages:
+        if stage.environment not in site.environments:
+            yield _no_environment(stage, site)
+            continue
+        for declaration in stage.steps:
+            yield from _step(stage, declaration, known, results, later)
+            results |= {declaration.register} - {""}
+        yield from _vault(stage, site)
+
+
+def _no_environment(stage: Stage, site: Site) -> Problem:
+    have = ", ".join(sorted(site.environments))
+    cause = f"stage '{stage.name}' works on {stage.environment}, which site {site.name} lacks"
+    hint = did_you_mean(stage.environment, site.environments) if have else ""
+    advice = hint if hint.startswith("did") else f"add it to the site, which has: {have}"
+    return say(stage.place, cause, advice)
+
+
+def _vault(stage: Stage, site: Site) -> Iterator[Problem]:
+    for declaration in stage.steps:
+        if declaration.kind == "backup" and not site.vault:
+            cause = f"site {site.name} has no vault to back up to"
+            yield say(declaration.place, cause, "add 'vault: NAME' to the site")
+
+
+def _step(
+    stage: Stage,
+    declaration: Declaration,
+    known: Mapping[str, Any],
+    results: set[str],
+    later: set[str],
+) -> Iterator[Problem]:
+    """Build one step, unless it waits for a result or its condition is false."""
+    needs = _names(stage, declaration)
+    for name in sorted((needs & later) - results):
+        cause = f"'{name}' is registered only later"
+        yield say(declaration.place, cause, "move this step behind the one that registers it")
+    if needs & later:
+        return
+    try:
+        if all(is_true(one, known, at) for one, at in _conditions(stage, declaration)):
+            build_step(declaration, known)
+    except InvalidInput as error:
+        yield from error.problems or [say(declaration.place, str(error))]
+
+
+def _conditions(stage: Stage, declaration: Declaration) -> Iterator[tuple[str, Place]]:
+    yield stage.when, stage.place
+    yield declaration.when, declaration.places.get("@when", declaration.place)
+
+
+def _names(stage: Stage, declaration: Declaration) -> set[str]:
+    """Return the variables that a step's settings and conditions need."""
+    needs: set[str] = set()
+    for condition, place in _conditions(stage, declaration):
+        needs |= templates.expression_names(condition, place) if condition else set()
+    return needs | set(_needed(declaration.settings, declaration.place))
+
+
+def _needed(value: Any, place: Place) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from templates.names(value, place) if templates.has_template(value) else ()
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _needed(item, place)

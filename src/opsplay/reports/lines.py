@@ -1,0 +1,185 @@
+"""One line for each event worth a line: what scrolls by on a terminal, in a pipe and in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from rich.text import Text
+
+from opsplay.core.errors import ExitStatus
+from opsplay.core.event import Event, State
+from opsplay.reports.words import (
+    QUIET,
+    counted,
+    first_line,
+    from_to,
+    last_lines,
+    span,
+    state_text,
+    widest,
+)
+
+_SLOW = 1.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: when, which site (empty: the run), how it stands, what, and lines below it."""
+
+    at: datetime
+    site: str
+    state: str
+    text: str
+    below: tuple[str, ...] = ()
+
+
+class Lines:
+    """Turns events, in order, into lines; remembers what results refer back to."""
+
+    def __init__(self) -> None:
+        self._intents: dict[int, Mapping[str, Any]] = {}
+        self._undos: dict[str, str] = {}
+        self.width = 0
+        """Of the longest site name known."""
+
+    def of(self, event: Event) -> tuple[Line, ...]:
+        """Return the lines for one event; most events need none."""
+        self.width = max(self.width, len(event.site))
+        writer = _WRITERS.get(event.kind)
+        return tuple(writer(self, event)) if writer else ()
+
+    def render(self, line: Line) -> Text:
+        """Return the line with time, site and state in columns, what is below it indented."""
+        text = Text(f"{line.at:%H:%M:%S}  ", QUIET)
+        text.append(line.site.ljust(self.width) + "  ", "bold")
+        if line.state:
+            text.append_text(state_text(line.state)).append("  ")
+        else:
+            text.append("· ", QUIET)
+        text.append(line.text)
+        for more in line.below:
+            text.append(f"\n{'':10}{more}", QUIET)
+        return text
+
+    def run_started(self, event: Event) -> Iterator[Line]:
+        sites = [str(site) for site in event.data.get("sites", ())]
+        self.width = widest(sites, self.width)
+        about = f"run {event.run}: {event.data.get('playbook', '')}, {counted(len(sites), 'site')}"
+        yield _line(event, about)
+
+    def run_resumed(self, event: Event) -> Iterator[Line]:
+        yield _line(event, f"run {event.run} goes on")
+
+    def stage_started(self, event: Event) -> Iterator[Line]:
+        yield _line(event, f"{event.data.get('stage')} (on {event.data.get('environment')})")
+
+    def bracket_opened(self, event: Event) -> Iterator[Line]:
+        if event.data.get("bracket") == "maintenance":
+            yield _line(event, "closed to visitors")
+        else:
+            yield _line(event, f"{event.data.get('bracket')} ready{_took(event)}")
+
+    def bracket_closed(self, event: Event) -> Iterator[Line]:
+        if event.data.get("bracket") == "maintenance":
+            kept_out = span(float(event.data.get("seconds") or 0))
+            yield _line(event, f"open to visitors again, after {kept_out}")
+
+    def intent(self, event: Event) -> Iterator[Line]:
+        self._intents[event.sequence] = event.data
+        yield from ()
+
+    def result(self, event: Event) -> Iterator[Line]:
+        intent = self._intents.pop(int(event.data.get("intent") or 0), {})
+        change = from_to(
+            str(intent.get("what", "")), str(intent.get("before", "")), str(intent.get("after", ""))
+        )
+        detail = str(event.data.get("detail") or "")
+        if event.data.get("outcome") == "done":
+            told = f": {detail}" if detail and "\n" not in detail else ""
+            yield _line(event, f"{change}{told}{_took(event)}")
+        else:
+            # Its output follows with the step, and in full at the end of the run.
+            state = State.FAILED if event.data.get("outcome") == "failed" else State.UNKNOWN
+            yield _line(event, change, state)
+
+    def retry(self, event: Event) -> Iterator[Line]:
+        wait = span(float(event.data.get("wait_seconds") or 0))
+        error = first_line(str(event.data.get("error", "")))
+        yield _line(event, f"again in {wait} (attempt {event.data.get('attempt')} failed: {error})")
+
+    def step_finished(self, event: Event) -> Iterator[Line]:
+        data = event.data
+        title = f"{data.get('stage')} › {data.get('name') or data.get('kind')}"
+        text = _with_detail(title, event) + _took(event)
+        yield _line(event, text, str(data.get("state", State.UNKNOWN)))
+
+    def rollback_started(self, event: Event) -> Iterator[Line]:
+        yield _line(event, f"rolling back: {first_line(str(event.data.get('reason', '')))}")
+
+    def undo_intent(self, event: Event) -> Iterator[Line]:
+        self._undos[event.site] = str(event.data.get("what", ""))
+        yield from ()
+
+    def undo_result(self, event: Event) -> Iterator[Line]:
+        what = self._undos.pop(event.site, "")
+        if event.data.get("outcome") == "done":
+            yield _line(event, f"taken back: {what}{_took(event)}")
+        else:
+            detail = last_lines(str(event.data.get("detail") or ""))
+            yield _line(event, f"not taken back: {what}", State.FAILED, detail)
+
+    def rollback_finished(self, event: Event) -> Iterator[Line]:
+        yield _line(event, _with_detail("rollback", event), str(event.data.get("state", "")))
+
+    def site_finished(self, event: Event) -> Iterator[Line]:
+        downtime = float(event.data.get("downtime_seconds") or 0)
+        kept_out = f"; visitors were kept out for {span(downtime)}" if downtime else ""
+        text = _with_detail("site done", event) + kept_out
+        yield _line(event, text, str(event.data.get("state", "")))
+
+    def run_finished(self, event: Event) -> Iterator[Line]:
+        status = int(event.data.get("exit_status", 1))
+        yield _line(event, f"run {event.run}: {meaning(status)} (exit status {status})")
+
+
+def meaning(status: int) -> str:
+    """Return an exit status in words."""
+    known = {one.value for one in ExitStatus}
+    return ExitStatus(status).meaning if status in known else "ended in an unknown way"
+
+
+def _line(event: Event, text: str, state: str = "", below: tuple[str, ...] = ()) -> Line:
+    return Line(event.at, event.site, state, text, below)
+
+
+def _took(event: Event) -> str:
+    seconds = float(event.data.get("seconds") or 0)
+    return f" ({span(seconds)})" if seconds >= _SLOW else ""
+
+
+def _with_detail(text: str, event: Event) -> str:
+    told = first_line(str(event.data.get("detail") or ""))
+    return f"{text}: {told}" if told else text
+
+
+_Writer: TypeAlias = Callable[[Lines, Event], Iterator[Line]]
+_WRITERS: dict[str, _Writer] = {
+    "run_started": Lines.run_started,
+    "run_resumed": Lines.run_resumed,
+    "stage_started": Lines.stage_started,
+    "bracket_opened": Lines.bracket_opened,
+    "bracket_closed": Lines.bracket_closed,
+    "intent": Lines.intent,
+    "result": Lines.result,
+    "retry": Lines.retry,
+    "step_finished": Lines.step_finished,
+    "rollback_started": Lines.rollback_started,
+    "undo_intent": Lines.undo_intent,
+    "undo_result": Lines.undo_result,
+    "rollback_finished": Lines.rollback_finished,
+    "site_finished": Lines.site_finished,
+    "run_finished": Lines.run_finished,
+}

@@ -1,0 +1,143 @@
+"""The words, symbols and colours all reports share. A state is never told by colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from rich.text import Text
+
+from opsplay.core.event import State
+
+SYMBOLS: dict[str, str] = {
+    State.OK: "✓",
+    State.CHANGED: "▲",
+    State.SKIPPED: "–",
+    State.FAILED: "✗",
+    State.UNREACHABLE: "⊘",
+    State.WAITING: "…",
+    State.ROLLED_BACK: "↶",
+    State.UNKNOWN: "?",
+}
+STYLES: dict[str, str] = {
+    State.OK: "green",
+    State.CHANGED: "yellow",
+    State.SKIPPED: "bright_black",
+    State.FAILED: "bold red",
+    State.UNREACHABLE: "bold magenta",
+    State.WAITING: "blue",
+    State.ROLLED_BACK: "bold yellow",
+    State.UNKNOWN: "bold magenta",
+}
+QUIET = "bright_black"
+_STATE_WIDTH = max(len(state) for state in State) + 2
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_KILO = 1000
+
+
+def state_text(state: str, *, padded: bool = True) -> Text:
+    """Return symbol and word of a state, coloured; padded so that columns line up."""
+    words = f"{SYMBOLS.get(state, '?')} {state}"
+    return Text(words.ljust(_STATE_WIDTH) if padded else words, STYLES.get(state, ""))
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as a person says it.
+
+    >>> [span(one) for one in (0.04, 6.24, 63, 3725, 200000)]
+    ['0.0 s', '6.2 s', '1 min 03 s', '1 h 02 min', '2 d 7 h']
+    """
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < _HOUR:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // 60:02} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in decimal units, as storage is sold.
+
+    >>> [size(one) for one in (12, 4200, 1_250_000, 10_000_000_000)]
+    ['12 B', '4.2 kB', '1.2 MB', '10.0 GB']
+    """
+    if count < _KILO:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= _KILO
+        if count < _KILO or unit == "TB":
+            break
+    return f"{count:.1f} {unit}"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was.
+
+    >>> from datetime import UTC
+    >>> ago(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 5, tzinfo=UTC))
+    '5 min ago'
+    """
+    seconds = int((now - moment) / timedelta(seconds=1))
+    if seconds < _MINUTE:
+        return "just now"
+    for unit, length in (("d", _DAY), ("h", _HOUR)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds // _MINUTE} min ago"
+
+
+def moment_text(moment: datetime) -> str:
+    """Return an absolute time for files and records, in UTC, to the second."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def from_to(what: str, before: str, after: str) -> str:
+    """Return a change on one line; long texts by their number of lines only.
+
+    >>> from_to("WordPress", "6.4.5", "6.5.5")
+    'WordPress 6.4.5 → 6.5.5'
+    >>> from_to("backup", "", "")
+    'backup'
+    """
+    old, new = _brief(before), _brief(after)
+    if old and new:
+        return f"{what} {old} → {new}"
+    return f"{what} → {new}" if new else f"{what}: {old} goes" if old else what
+
+
+def _brief(text: str) -> str:
+    lines = text.strip().splitlines()
+    return text.strip() if len(lines) <= 1 else f"{len(lines)} lines"
+
+
+def last_lines(text: str, most: int = 20) -> tuple[str, ...]:
+    """Return the last lines of an output, at most `most`, without empty ones at its ends."""
+    return tuple(text.strip().splitlines()[-most:])
+
+
+def first_line(text: str, most: int = 200) -> str:
+    r"""Return the first line of a text, shortened to `most` characters; `…` where more follows.
+
+    >>> first_line("the host said no:\nline 1")
+    'the host said no …'
+    """
+    line, _, rest = text.strip().partition("\n")
+    if rest or len(line) > most:
+        return line[:most].rstrip(" :") + " …"
+    return line
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "site"), counted(2, "site"), counted(0, "retry", "retries")
+    ('1 site', '2 sites', '0 retries')
+    """
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def widest(words: Iterable[str], least: int = 0) -> int:
+    """Return the length of the longest word, at least `least`."""
+    return max((len(word) for word in words), default=least)

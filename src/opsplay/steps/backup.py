@@ -1,0 +1,41 @@
+"""Save a site into its vault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from opsplay.core.action import Store
+from opsplay.core.change import Change
+from opsplay.core.site import Site
+from opsplay.core.step import Step, param
+
+
+class Backup(Step[None], kind="backup"):
+    """Save files and database into the site's vault, encrypted on the host.
+
+    The step succeeds when the storage itself has confirmed every byte, never earlier.
+    """
+
+    convergent: ClassVar[bool] = False
+
+    include: tuple[Literal["database", "files"], ...] = param(
+        "What is saved.",
+        default=("database", "files"),
+        examples=[["database", "files"], ["database"]],
+        minItems=1,
+        uniqueItems=True,
+    )
+    exclude: tuple[str, ...] = param(
+        "Paths below the root that are left out.",
+        default=(),
+        examples=[["wp-content/cache", "var/logs"]],
+    )
+    label: str = param("A word to find the snapshot by.", default="", examples=["before-update"])
+
+    def plan(self, site: Site, seen: None) -> Iterator[Change]:
+        yield Change(
+            what=f"backup of {', '.join(self.include)}",
+            after=f"a snapshot in {site.vault}" if site.vault else "a snapshot",
+            do=Store(self.include, self.exclude, self.label),
+        )

@@ -1,0 +1,141 @@
+"""An HTTP proxy in front of the S3 server that misbehaves as told."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+
+Fault = Literal["", "503", "500-after-body", "reset", "reset-mid-body", "lose-reply", "fake-200"]
+_HOP = {"connection", "keep-alive", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: how often this method was asked for this path (from 1), and of all (from 1)."""
+
+    method: str
+    path: str
+    of_path: int
+    of_method: int
+    by_curl: bool
+
+
+@dataclass
+class FaultProxy:
+    """`rule` says which fault each request meets."""
+
+    target_port: int
+    rule: Callable[[Asked], Fault] = lambda _asked: ""
+    asked: list[Asked] = field(default_factory=list)
+    faults: list[tuple[str, Fault]] = field(default_factory=list)
+    port: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def judge(self, method: str, path: str, agent: str) -> Fault:
+        with self._lock:
+            same = [one for one in self.asked if one.method == method]
+            seen = sum(one.path == path for one in same)
+            asked = Asked(method, path, seen + 1, len(same) + 1, agent.startswith("curl"))
+            self.asked.append(asked)
+            fault = self.rule(asked)
+            if fault:
+                self.faults.append((method, fault))
+            return fault
+
+
+@contextmanager
+def proxying(target_port: int) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(target_port)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
+    server.daemon_threads = True
+    proxy.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _forward(self) -> None:
+            path = self.path.partition("?")[0]
+            fault = proxy.judge(self.command, path, self.headers.get("User-Agent", ""))
+            length = int(self.headers.get("Content-Length") or 0)
+            if fault == "reset":
+                return self._reset()
+            if fault == "reset-mid-body":
+                self.rfile.read(length // 2)
+                return self._reset()
+            body = self.rfile.read(length)
+            if fault == "503":
+                return self._answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
+            if fault == "500-after-body":
+                return self._answer(500, {}, b"<Error><Code>InternalError</Code></Error>")
+            if fault == "fake-200":
+                return self._answer(200, {}, b"")
+            status, headers, reply = self._ask(body)
+            if fault == "lose-reply":
+                return self._reset()
+            return self._answer(status, headers, reply)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward
+
+        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+            line = http.client.HTTPConnection("127.0.0.1", proxy.target_port, timeout=30)
+            headers = {name: value for name, value in self.headers.items()}  # noqa: C416
+            try:
+                line.request(self.command, self.path, body=body or None, headers=headers)
+                reply = line.getresponse()
+                return reply.status, dict(reply.getheaders()), reply.read()
+            finally:
+                line.close()
+
+        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response_only(status)
+            kept = {name: value for name, value in headers.items() if name.lower() not in _HOP}
+            kept.setdefault("Content-Length", str(len(body)))
+            for name, value in kept.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def _reset(self) -> None:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.close_connection = True
+            self.connection.close()
+
+        def log_message(self, *_args: object) -> None:
+            return
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except (OSError, ValueError):
+                self.close_connection = True
+
+        def finish(self) -> None:
+            try:
+                super().finish()
+            except (OSError, ValueError):
+                self.close_connection = True
+
+    return Handler

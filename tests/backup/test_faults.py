@@ -1,0 +1,377 @@
+"""Whatever breaks: no half backup is ever listed, and a damaged one is never restored."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from opsplay.core.errors import (
+    InvalidInput,
+    LineCut,
+    StepFailed,
+    Unreachable,
+    UnreadableAnswer,
+    VaultRefused,
+)
+from opsplay.core.snapshot import to_json
+from opsplay.engine.snapshots import snapshots, verify_listing
+from opsplay.kit.secret import Secret
+from opsplay.kit.shell import quote
+from opsplay.transports.local import LocalTransport
+from tests.backup.conftest import Bench
+from tests.backup.fault_proxy import Asked, FaultProxy
+from tests.backup.plain_cms import PlainCms
+
+pytestmark = pytest.mark.real
+
+
+def only_the_host(fault, often=lambda _asked: True):
+    """Return a rule: the host's PUTs meet the fault, the controller's requests do not."""
+    return lambda asked: fault if asked.method == "PUT" and asked.by_curl and often(asked) else ""
+
+
+def first_try(asked: Asked) -> bool:
+    return asked.of_path == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["503", "500-after-body", "reset", "reset-mid-body", "lose-reply", "fake-200"]
+)
+def test_each_segment_is_sent_again_until_the_storage_has_it(bench, proxy: FaultProxy, fault: str):
+    proxy.rule = only_the_host(fault, first_try)
+    retries: list[tuple[str, int, float]] = []
+
+    snapshot = bench.take(vault=bench.through(proxy), retried=lambda *what: retries.append(what))
+
+    assert verify_listing(bench.vault, snapshot) == ()
+    assert len(proxy.faults) == len(snapshot.segments)
+    expected = 0 if fault == "lose-reply" else len(snapshot.segments)
+    assert len(retries) == expected
+    assert all("is not in vault lab" in error for error, _attempt, _wait in retries)
+
+
+def test_a_storage_that_says_503_four_times_in_ten_is_lived_with(bench, proxy: FaultProxy):
+    luck = random.Random(7)
+    proxy.rule = lambda _asked: "503" if luck.random() < 0.4 else ""
+    before = bench.fingerprint()
+    snapshot = bench.take(vault=bench.through(proxy))
+    bench.destroy()
+
+    bench.restore(snapshot, vault=bench.through(proxy))
+
+    assert bench.fingerprint() == before
+    assert len(proxy.faults) > 5
+
+
+def test_a_storage_that_never_keeps_what_it_takes_gets_no_manifest(bench, proxy: FaultProxy):
+    proxy.rule = only_the_host("fake-200")
+
+    with pytest.raises(VaultRefused, match=r"is not in vault lab: HTTP 200"):
+        bench.take(vault=bench.through(proxy))
+
+    assert_nothing_sealed(bench)
+
+
+def test_a_storage_that_goes_away_is_unreachable(bench, proxy: FaultProxy, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    proxy.rule = lambda asked: "503" if asked.method in {"HEAD", "GET"} else ""
+
+    with pytest.raises(Unreachable, match="in trouble"):
+        bench.take(vault=bench.through(proxy))
+
+    assert_nothing_sealed(bench)
+
+
+def assert_nothing_sealed(bench: Bench) -> None:
+    assert snapshots(bench.vault, bench.site.name) == ()
+    assert bench.spools == []
+
+
+def shim(bench: Bench, monkeypatch, tool: str, script: str) -> None:
+    """Put a tool that misbehaves before the real one on the host's path."""
+    folder = bench.home / "shims"
+    folder.mkdir(exist_ok=True)
+    (folder / tool).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+REAL_DUMP = '/usr/bin/mariadb-dump "$@"'
+
+
+@pytest.mark.parametrize(
+    ("tool", "script", "says"),
+    [
+        ("mariadb-dump", f"{REAL_DUMP} | /usr/bin/head -c 200000; exit 3", "ended with status 3"),
+        ("mariadb-dump", "echo 'Access denied' >&2; exit 2", "Access denied"),
+        ("mariadb-dump", f"{REAL_DUMP} | /usr/bin/head -c 200000", "does not end with its own"),
+        ("mariadb-dump", "exit 0", "does not end with its own"),
+        ("tar", "/usr/bin/tar \"$@\" | /usr/bin/head -c 300000; kill -9 $$", "status 137"),
+        ("zstd", "/usr/bin/zstd \"$@\" | /usr/bin/head -c 70000; exit 9", "compressor ended"),
+        ("age", _AGE := "case $1 in --version) exec /usr/bin/age --version;; esac\n"
+         "/usr/bin/age \"$@\" | /usr/bin/head -c 150000; kill -9 $$", "age ended with status 137"),
+        ("dd", "echo 'dd: No space left on device' >&2; exit 1", "No space left"),
+        ("sha256sum", "exit 1", "ended early|in the middle of a backup"),
+    ],
+)
+def test_a_pipe_that_breaks_leaves_no_backup(bench, monkeypatch, tool, script, says):
+    shim(bench, monkeypatch, tool, script)
+
+    with pytest.raises((StepFailed, UnreadableAnswer), match=says) as caught:
+        bench.take()
+
+    assert "no backup was sealed" in caught.value.state
+    assert caught.value.site == bench.site.name
+    assert_nothing_sealed(bench)
+
+
+def test_a_host_without_age_is_told_what_it_lacks(bench, monkeypatch, tmp_path: Path):
+    (tmp_path / "bin").mkdir()
+    for tool in "sh uname sed cat rm mkdir sha256sum dd tee mkfifo".split():
+        (tmp_path / "bin" / tool).symlink_to(f"/bin/{tool}")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    with pytest.raises(StepFailed, match="age is not installed on this host"):
+        bench.take()
+
+
+def wait_for(fact) -> None:
+    """An attempt whose line was cut may take a moment to notice and clean up."""
+    for _ in range(100):
+        if fact():
+            return
+        time.sleep(0.05)
+    raise AssertionError("still not so after 5 s")
+
+
+class CutTransport(LocalTransport):
+    """A line that is cut after so many lines from the host."""
+
+    def __init__(self, host, lines: int) -> None:
+        super().__init__(host)
+        self.lines = lines
+
+    def open(self, script: str):
+        channel = super().open(script)
+        real = channel.receive_line
+
+        def receive_line() -> bytes:
+            self.lines -= 1
+            if self.lines < 0:
+                channel.close()
+                raise LineCut("the line was cut")
+            return real()
+
+        channel.receive_line = receive_line
+        return channel
+
+
+@pytest.mark.parametrize("lines", [0, 3, 10, 11, 12, 13, 14, 16])
+def test_a_line_that_is_cut_leaves_no_backup_and_the_next_attempt_works(bench, lines: int):
+    with pytest.raises(LineCut):
+        bench.take(transport=CutTransport(bench.site.here.host, lines))
+    assert snapshots(bench.vault, bench.site.name) == ()
+
+    snapshot = bench.take(attempt=2)
+
+    assert snapshots(bench.vault, bench.site.name) == (snapshot,)
+    assert all("-2." in segment.key for segment in snapshot.segments)
+    wait_for(lambda: bench.spools == [])
+
+
+def test_what_an_ended_attempt_left_in_the_spool_is_removed(bench: Bench):
+    left = bench.home / ".opsplay" / "spool" / f"{bench.site.name}@production@1"
+    left.mkdir(parents=True)
+    (left / "segment").write_bytes(b"half a segment")
+
+    bench.take()
+
+    assert bench.spools == []
+
+
+class LyingTransport(LocalTransport):
+    """A host that says what it likes."""
+
+    def __init__(self, host, lines: tuple[bytes, ...]) -> None:
+        super().__init__(host)
+        self.text = b"".join(lines).decode()
+
+    def open(self, script: str):
+        return super().open(f"printf %s {quote(self.text)}; cat >/dev/null")
+
+
+SUM = b"ab" * 32
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (b"hello\n",),
+        (b"COMP zstd\n", b"SEG files 0 10 " + SUM + b"\n"),
+        (b"COMP zstd\n", b"SEG database 1 10 " + SUM + b"\n"),
+        (b"COMP zstd\n", b"SEG database 0 999999999 " + SUM + b"\n"),
+        (b"COMP zstd\n", b"SEG database 0 0 " + SUM + b"\n"),
+        (b"COMP zstd\n", b"SEG database 0 10 " + SUM + b"\n", b"0123456789"),
+        (b"COMP zstd\n", b"END database 3\n"),
+        (b"COMP zstd\n", b"END database 0\n", b"PIPE database src=0\n", b"WHY\n"),
+    ],
+)
+def test_a_host_that_says_something_else_is_not_believed(bench, lines: tuple[bytes, ...]):
+    transport = LyingTransport(bench.site.here.host, lines)
+
+    with pytest.raises((UnreadableAnswer, StepFailed), match="in the middle of|not those announced"):
+        bench.take(transport=transport)
+
+    assert snapshots(bench.vault, bench.site.name) == ()
+
+
+def damage(bench: Bench, key: str, how: str, other: str) -> None:
+    body = b"".join(bench.vault.get(key))
+    match how:
+        case "flipped":
+            middle = len(body) // 2
+            body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+        case "cut":
+            body = body[:-1]
+        case "swapped":
+            body = b"".join(bench.vault.get(other))
+        case "deleted":
+            client = bench.vault._client
+            client.delete_object(Bucket=bench.settings.bucket, Key=key)
+            return
+    bench.vault.put(key, body, replace=True)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "swapped", "deleted"])
+def test_a_damaged_backup_is_named_and_nothing_is_touched(bench: Bench, how: str):
+    snapshot = bench.take()
+    key, other = snapshot.segments[1].key, snapshot.segments[0].key
+    damage(bench, key, how, other)
+    before = bench.fingerprint()
+
+    with pytest.raises(VaultRefused, match=key) as caught:
+        bench.restore(snapshot)
+
+    assert "nothing had been changed" in caught.value.state
+    assert bench.fingerprint() == before
+    assert not Path(f"{bench.root}.diary").exists()
+    assert len(verify_listing(bench.vault, snapshot)) == 1
+
+
+class BlindVault:
+    """A storage whose HEAD says what the manifest says, whatever it holds."""
+
+    signs = False
+
+    def __init__(self, vault, snapshot) -> None:
+        self.name = vault.name
+        self.get = vault.get
+        self._said = {one.key: one for one in snapshot.segments}
+
+    def head(self, key: str):
+        return self._said.get(key, True)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "swapped"])
+def test_a_storage_that_lies_in_its_heads_is_found_out_by_the_bytes(bench: Bench, how: str):
+    snapshot = bench.take()
+    key, other = snapshot.segments[-1].key, snapshot.segments[0].key
+    damage(bench, key, how, other)
+    before = bench.fingerprint()
+
+    with pytest.raises(VaultRefused, match=f"{key} is damaged") as caught:
+        bench.restore(snapshot, vault=BlindVault(bench.vault, snapshot))
+
+    assert "nothing had been changed" in caught.value.state
+    assert bench.fingerprint() == before
+    assert bench.spools == []
+
+
+def test_a_manifest_that_promises_other_contents_is_found_out_by_the_host(bench: Bench):
+    snapshot = bench.take()
+    forged = dataclasses.replace(snapshot.streams[0], raw_sha256="ab" * 32)
+    snapshot = dataclasses.replace(snapshot, streams=(forged, snapshot.streams[1]))
+    before = bench.fingerprint()
+
+    with pytest.raises(StepFailed, match="not what was saved"):
+        bench.restore(snapshot)
+
+    assert bench.fingerprint() == before
+
+
+def test_the_wrong_key_restores_nothing(bench: Bench):
+    snapshot = bench.take()
+    other = Secret("file:other", lambda _reference: str(pyrage.x25519.Identity.generate()))
+    before = bench.fingerprint()
+
+    with pytest.raises(VaultRefused, match="cannot be decrypted"):
+        bench.restore(snapshot, settings=dataclasses.replace(bench.settings, identity=other))
+
+    assert bench.fingerprint() == before
+
+
+@pytest.mark.parametrize("text", ["", "AGE-SECRET-KEY-1NONSENSE"])
+def test_without_a_key_no_restore_begins(bench: Bench, text: str):
+    snapshot = bench.take()
+    settings = dataclasses.replace(bench.settings, identity=Secret("env:X", lambda _: text))
+
+    with pytest.raises(InvalidInput, match="identity"):
+        bench.restore(snapshot, settings=settings)
+
+
+def test_a_host_without_room_refuses_before_anything_is_changed(bench: Bench):
+    snapshot = bench.take()
+    huge = dataclasses.replace(snapshot.streams[1], raw_bytes=1 << 60)
+    snapshot = dataclasses.replace(snapshot, streams=(snapshot.streams[0], huge))
+
+    with pytest.raises(StepFailed, match="MiB free, the restore needs"):
+        bench.restore(snapshot)
+
+    assert not Path(f"{bench.root}.diary").exists()
+
+
+def test_a_host_without_the_decompressor_refuses_before_anything_is_changed(bench, monkeypatch):
+    snapshot = bench.take()
+    monkeypatch.setattr("opsplay.engine.restore_scripts._UNPACK", {"zstd": "no-such-tool -d"})
+
+    with pytest.raises(StepFailed, match="no-such-tool is not installed"):
+        bench.restore(snapshot)
+
+
+@pytest.mark.parametrize(
+    ("method", "state"),
+    [
+        ("close_to_visitors", "may be closed"),
+        ("unpack_files", "half restored"),
+        ("load_database", "the files are restored, the database is not"),
+        ("open_to_visitors", "files and database are restored"),
+    ],
+)
+def test_a_switch_that_fails_says_how_things_stand(bench, monkeypatch, method: str, state: str):
+    snapshot = bench.take()
+    broken = lambda *_args, **_kw: "echo 'disk is full' >&2; exit 1"  # noqa: E731
+    monkeypatch.setattr(PlainCms, method, broken)
+
+    with pytest.raises(StepFailed, match="disk is full") as caught:
+        bench.restore(snapshot)
+    monkeypatch.undo()
+    monkeypatch.setenv("HOME", str(bench.home))
+    before = bench.fingerprint()
+    bench.restore(snapshot)
+
+    assert state in caught.value.state
+    assert before != ()
+    assert not (bench.root / "closed").exists()
+
+
+def test_a_manifest_that_was_moved_is_refused(bench: Bench):
+    snapshot = bench.take()
+    bench.vault.put(snapshot.key.replace("2026-11/", "2026-12/"), to_json(snapshot))
+
+    with pytest.raises(UnreadableAnswer, match="of another snapshot"):
+        snapshots(bench.vault, bench.site.name)
