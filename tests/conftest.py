@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +12,25 @@ import pytest
 
 from opsplay.lab import Lab
 
+MEMORY = Path("/dev/shm")
+ENOUGH = 4 * 2**30
+
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab_room() -> Iterator[Path]:
+    """A directory outside the repository for labs: in memory where there is enough of it."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH
+    with tempfile.TemporaryDirectory(
+        prefix="opsplay-lab-", dir=MEMORY if roomy else None, ignore_cleanup_errors=True
+    ) as room:
+        yield Path(room)
+
+
+@pytest.fixture(scope="session")
+def lab(lab_room: Path) -> Iterator[Lab]:
     """A lab for this process; `$OPSPLAY_TEST_LAB` names one that runs and stays."""
     chosen = os.environ.get("OPSPLAY_TEST_LAB", "")
-    lab = Lab.up(Path(chosen) if chosen else tmp_path_factory.mktemp("lab"))
+    lab = Lab.up(Path(chosen) if chosen else lab_room / "lab")
     try:
         yield lab
     finally:

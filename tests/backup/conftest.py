@@ -14,6 +14,12 @@ from pathlib import Path
 
 import pyrage
 import pytest
+from tests.backup import plain_cms  # noqa: F401  # registers its driver
+from tests.backup.database import Database
+from tests.backup.database import running as database_running
+from tests.backup.fault_proxy import FaultProxy, proxying
+from tests.vaults.seaweed import Seaweed
+from tests.vaults.seaweed import running as seaweed_running
 
 from opsplay.core.action import Store
 from opsplay.core.environment import Environment, Host
@@ -26,12 +32,6 @@ from opsplay.kit.clock import FrozenClock
 from opsplay.kit.secret import Secret
 from opsplay.transports.local import LocalTransport
 from opsplay.vaults import open_vault
-from tests.backup import plain_cms  # noqa: F401  # registers its driver
-from tests.backup.database import Database
-from tests.backup.database import running as database_running
-from tests.backup.fault_proxy import FaultProxy, proxying
-from tests.vaults.seaweed import Seaweed
-from tests.vaults.seaweed import running as seaweed_running
 
 CANARY = "canary-db-p4ssword-9d3e"
 KEY = pyrage.x25519.Identity.generate()

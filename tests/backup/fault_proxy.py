@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["", "503", "500-after-body", "reset", "reset-mid-body", "lose-reply", "fake-200"]
+Fault = Literal[
+    "", "403", "503", "500-after-body", "reset", "reset-mid-body", "lose-reply", "fake-200"
+]
+_ANSWERS = {"403": 403, "503": 503, "500-after-body": 500, "fake-200": 200}
 _HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
@@ -78,24 +81,18 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             path = self.path.partition("?")[0]
             fault = proxy.judge(self.command, path, self.headers.get("User-Agent", ""))
             length = int(self.headers.get("Content-Length") or 0)
-            if fault == "reset":
-                return self._reset()
-            if fault == "reset-mid-body":
-                self.rfile.read(length // 2)
+            if fault.startswith("reset"):
+                self.rfile.read(length // 2 if fault == "reset-mid-body" else 0)
                 return self._reset()
             body = self.rfile.read(length)
-            if fault == "503":
-                return self._answer(503, {}, b"<Error><Code>SlowDown</Code></Error>")
-            if fault == "500-after-body":
-                return self._answer(500, {}, b"<Error><Code>InternalError</Code></Error>")
-            if fault == "fake-200":
-                return self._answer(200, {}, b"")
+            if fault in _ANSWERS:
+                return self._answer(_ANSWERS[fault], {}, b"")
             status, headers, reply = self._ask(body)
             if fault == "lose-reply":
                 return self._reset()
             return self._answer(status, headers, reply)
 
-        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward  # noqa: N815  # so called there
 
         def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             line = http.client.HTTPConnection("127.0.0.1", proxy.target_port, timeout=30)

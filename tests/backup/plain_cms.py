@@ -35,11 +35,13 @@ class PlainCms:
         )
 
     def load_database(self) -> str:
-        return f'{self._root}\n{_READ}\nmariadb --defaults-extra-file="$root/config.cnf" "$database"'
+        return (
+            f'{self._root}\n{_READ}\nmariadb --defaults-extra-file="$root/config.cnf" "$database"'
+        )
 
     def pack_files(self, exclude: Iterable[str] = ()) -> str:
         left_out = " ".join(quote(f"--exclude=./{one}") for one in ("closed", *exclude))
-        return f"{self._root}\ntar -C \"$root\" -cf - {left_out} ."
+        return f'{self._root}\ntar -C "$root" -cf - {left_out} .'
 
     def unpack_files(self, *, keep_configuration: bool = False) -> str:
         keep = "--exclude=./config.cnf" if keep_configuration else ""

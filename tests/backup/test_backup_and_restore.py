@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.backup.conftest import ODD_NAMES, SEGMENT, Bench, make_environment
 
 from opsplay.core import snapshot as manifest
 from opsplay.core.action import Store
@@ -14,7 +15,6 @@ from opsplay.core.errors import InvalidInput
 from opsplay.core.vault import VaultSettings
 from opsplay.engine.snapshots import find, snapshots, verify_listing
 from opsplay.vaults import open_vault
-from tests.backup.conftest import ODD_NAMES, SEGMENT, Bench, make_environment
 
 pytestmark = pytest.mark.real
 
@@ -90,7 +90,9 @@ def test_a_vault_that_cannot_sign_gets_its_bytes_relayed(bench: Bench, tmp_path:
     assert bench.fingerprint() == before
 
 
-def test_a_host_without_zstd_and_curl_is_backed_up_all_the_same(bench: Bench, monkeypatch, tmp_path):
+def test_a_host_without_zstd_and_curl_is_backed_up_all_the_same(
+    bench: Bench, monkeypatch, tmp_path
+):
     before = bench.fingerprint()
     poor = tmp_path / "bin"
     poor.mkdir()

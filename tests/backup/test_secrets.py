@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Self
 
 import pytest
+from tests.backup.conftest import CANARY, KEY, Bench
+from tests.vaults.seaweed import SECRET_KEY
 
 from opsplay.core.snapshot import to_json
 from opsplay.engine.store_readme import readme
 from opsplay.transports.local import LocalTransport
-from tests.backup.conftest import CANARY, KEY, Bench
-from tests.vaults.seaweed import SECRET_KEY
 
 pytestmark = pytest.mark.real
 
@@ -27,7 +28,7 @@ class Lookout:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look)
 
-    def __enter__(self) -> Lookout:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -24,6 +24,7 @@ class Installation:
         self.root = self.place.root
         self.home = lab.places.home(self.place.host)
         self.run_directory = self.home / ".opsplay" / "runs" / uuid.uuid4().hex
+        self.run_directory.mkdir(parents=True, mode=0o700)
         here = Environment(name, Host("local"), str(self.root), self.place.url, error_log)
         self.cms = WordPress(here)
 
@@ -39,7 +40,6 @@ class Installation:
 
     def start(self, script: str) -> subprocess.Popen[bytes]:
         """Start a script in a process group of its own, as the engine does."""
-        self.run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         pipe = subprocess.PIPE
         return subprocess.Popen(
             ["sh", "-c", script],

@@ -65,7 +65,7 @@ def test_an_older_version_is_never_an_offer():
 
 
 def test_what_plugins_print_does_not_matter():
-    noise = "Notice: {\"version\": \"9\"} in plugin.php\n<br>\x00"
+    noise = 'Notice: {"version": "9"} in plugin.php\n<br>\x00'
 
     assert read_facts(told(FACTS, noise=noise)) == read_facts(told(FACTS))
 
@@ -79,7 +79,11 @@ def test_the_reason_of_a_boot_that_failed_is_kept():
 @pytest.mark.parametrize("read", [read_facts, read_closed, read_safe, read_log])
 @pytest.mark.parametrize(
     "answer",
-    [Answer(0), Answer(0, "Success: WordPress is at the latest version."), Answer(1, "open closed")],
+    [
+        Answer(0),
+        Answer(0, "Success: WordPress is at the latest version."),
+        Answer(1, "open closed"),
+    ],
 )
 def test_an_answer_without_marks_proves_nothing(read, answer: Answer):
     with pytest.raises(UnreadableAnswer):

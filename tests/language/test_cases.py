@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from opsplay import cms
+from opsplay.core.drivers import driver_names
 from opsplay.core.errors import ExitStatus, InvalidInput
 from opsplay.language import read_all, read_inventory, read_playbook
+from opsplay.language.schema import kinds
 
+cms.load()
 CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if path.is_dir())
 REWRITE = os.environ.get("OPSPLAY_REWRITE_CASES") == "1"
 """Set it to 1 to write the answers down; then read every one of them as a person would."""
@@ -31,7 +35,10 @@ def _answer() -> str:
         _read()
     assert caught.value.exit_status is ExitStatus.INVALID
     assert caught.value.problems
-    return "".join(f"{problem}\n" for problem in caught.value.problems)
+    answer = "".join(f"{problem}\n" for problem in caught.value.problems)
+    # a new step kind or driver must not need these files to be touched
+    answer = answer.replace(", ".join(kinds()), "(every step kind)")
+    return answer.replace(f"choices: {', '.join(driver_names())}", "choices: (every CMS)")
 
 
 def _read() -> None:

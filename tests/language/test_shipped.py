@@ -66,7 +66,7 @@ def test_the_update_has_the_promised_shape():
 def test_without_the_lab_the_inventory_says_how_to_start_it(lab_inventory):
     texts = {path: text for path, text in lab_inventory.texts.items() if "facts" not in path}
 
-    with pytest.raises(InvalidInput, match="start the lab with: invoke lab.up"):
+    with pytest.raises(InvalidInput, match=r"start the lab with: invoke lab\.up"):
         inventory_from_texts(texts)
 
 

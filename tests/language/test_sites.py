@@ -45,10 +45,10 @@ def test_a_pattern_means_these_sites(inventory, pattern, limit, names):
     ("pattern", "limit", "words"),
     [
         ("bakry", "", "did you mean 'bakery'"),
-        ("tag:montly", "", "did you mean 'monthly'"),
+        ("tag:monthyl", "", "did you mean 'monthly'"),
         ("all,!*", "", "takes every site away"),
         ("bakery", "florist", "leaves none"),
-        ("bakery", "flor", "did you mean 'florist'"),
+        ("bakery", "florst", "did you mean 'florist'"),
     ],
 )
 def test_a_pattern_that_means_nothing_is_refused(inventory, pattern, limit, words):
@@ -74,7 +74,7 @@ def test_a_wrong_limit_is_not_blamed_on_the_playbook(playbook, inventory):
     assert caught.value.problems == ()
 
 
-def test_a_step_is_built_from_playbook_site_and_command_line(inventory):
+def test_a_step_is_built_from_playbook_site_and_command_line():
     extra = read_extra_vars(["word=cake"])
     known = scope(
         playbook_from_text(PLAYBOOK, "x", extra_vars=extra),
@@ -100,9 +100,31 @@ def test_a_step_behind_a_false_condition_needs_no_variables(inventory):
 
 
 def test_a_step_that_waits_for_a_result_is_built_later(inventory):
-    text = PLAYBOOK + "        register: seen\n      - smoke_test: {contains: ['{{ seen.title }}']}\n"
+    text = (
+        PLAYBOOK + "        register: seen\n      - smoke_test: {contains: ['{{ seen.title }}']}\n"
+    )
 
     assert check_together(playbook_from_text(text, ""), inventory)
+
+
+def test_a_stage_that_is_skipped_for_a_site_needs_no_environment(inventory):
+    stage = "  - name: Drill\n    environment: drill\n    when: {}\n    steps: [smoke_test: ]\n"
+
+    text = PLAYBOOK + stage.format("site.name == 'nobody'")
+
+    assert check_together(playbook_from_text(text, ""), inventory)
+    for when in ("true", "nothing == 1"):
+        with pytest.raises(InvalidInput, match="which site bakery lacks"):
+            check_together(playbook_from_text(PLAYBOOK + stage.format(when), ""), inventory)
+
+
+def test_a_computed_rehearsal_needs_a_rehearsal_too(inventory):
+    text = PLAYBOOK + "      - cms_update: {to: '{{ to }}'}\n"
+
+    with pytest.raises(InvalidInput, match="7:26: no earlier stage on another environment"):
+        check_together(playbook_from_text(text, "", extra_vars={"to": "rehearsed"}), inventory)
+    with pytest.raises(InvalidInput, match="'to' is not defined"):
+        check_together(playbook_from_text(text, ""), inventory)
 
 
 def test_an_unknown_kind_cannot_be_built(playbook):

@@ -112,7 +112,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path, data, words):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InvalidInput, match="nothing.yaml:1:1: the file cannot be read: no such"):
+    with pytest.raises(InvalidInput, match=r"nothing\.yaml:1:1: the file cannot be read: no such"):
         text.read_text(tmp_path / "nothing.yaml")
 
 

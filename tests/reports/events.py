@@ -37,6 +37,7 @@ class Script:
             intent = self(
                 "intent", site, **place, change=0, attempt=1, what=what, before=before, after=after,
                 key=what, loses="", covered=kind.endswith("_update"), environment=environment,
+                action={"action": "Visit" if kind == "smoke_test" else "Shell"},
             )  # fmt: skip
             intents.append(intent)
             self("result", site, intent=intent, outcome=outcome,

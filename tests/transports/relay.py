@@ -43,7 +43,7 @@ class Relay:
                 with contextlib.suppress(OSError):
                     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     one.shutdown(socket.SHUT_RD)
-                    one.close()
+                one.close()
             self._sockets.clear()
 
     def close(self) -> None:

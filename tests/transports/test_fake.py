@@ -45,7 +45,7 @@ class TestFake(TransportContract):
             .on(contract.SLOW, Talk(seconds=3))
             .on(contract.TWO_LINES, "one\ntwo")
             .on(contract.NOISE, noise())
-            .on(contract.NOT_UTF8, "caf�")
+            .on(contract.NOT_UTF8, "na�ve")
             .on(same(contract.ECHO), Talk(reply=lambda heard: heard))
         )
 

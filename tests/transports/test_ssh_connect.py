@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,10 @@ from opsplay.core.errors import (
     OpsplayError,
     Unreachable,
 )
+from opsplay.transports import ssh
 from opsplay.transports.known_hosts import fingerprint
 from opsplay.transports.ssh import SshTransport, accept_host_key
+from opsplay.transports.ssh_connect import _parse_hop
 
 pytestmark = pytest.mark.real
 
@@ -213,9 +218,6 @@ def test_something_that_is_no_ssh_server_is_unreachable(sshd, tmp_path):
         stderr=subprocess.DEVNULL,
     )
     try:
-        import socket
-        import time
-
         for _ in range(100):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -231,14 +233,6 @@ def test_something_that_is_no_ssh_server_is_unreachable(sshd, tmp_path):
 def test_an_ssh_config_that_does_not_exist_is_an_error_of_the_inventory():
     with pytest.raises(InvalidInput, match="does not exist"):
         answer_of(Host("box", ssh_config="/nowhere/config"))
-
-
-def test_an_account_for_sftp_only_is_said_plainly(tmp_path):
-    with running(tmp_path, more="Match all\n  ForceCommand internal-sftp") as server:
-        transport = SshTransport(server.host())
-
-        assert not transport.run("echo in", timeout=5).stdout
-        transport.close()
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +297,57 @@ def test_a_jump_host_that_cannot_go_on_is_said_plainly(sshd, inner):
     assert "the jump host cannot reach 127.0.0.1" in str(refusal_of(host))
 
 
+def test_jump_hosts_in_a_circle_are_an_error_of_the_inventory(sshd):
+    more = "Host a\n  ProxyJump b\nHost b\n  ProxyJump c\nHost c\n  ProxyJump b"
+
+    with pytest.raises(InvalidInput, match="circles"):
+        answer_of(sshd.host("a", more=more))
+
+
+def test_a_jump_host_that_all_go_through_is_reached_directly(sshd):
+    assert answer_of(sshd.host("box", more="Host *\n  ProxyJump box")) == "in"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("gate", Host("gate")),
+        ("me@gate:2222", Host("gate", "me", 2222)),
+        ("ssh://me@gate:2222", Host("gate", "me", 2222)),
+        ("[2001:db8::1]:2222", Host("2001:db8::1", "", 2222)),
+        ("2001:db8::1", Host("2001:db8::1")),
+    ],
+)
+def test_jump_hosts_are_written_as_for_ssh(written, meant):
+    assert _parse_hop(written, Host("box")) == meant
+
+
+def test_a_busy_host_is_asked_for_a_session_again(tmp_path, monkeypatch):
+    with running(tmp_path, more="MaxSessions 1") as server:
+        transport = SshTransport(server.host())
+        held = transport.open("sleep 0.5; echo first")
+        second = transport.run("echo second")
+        assert (held.finish().stdout, second.stdout) == ("first\n", "second\n")
+
+        monkeypatch.setattr(ssh, "_BUSY", 0.3)
+        held = transport.open("sleep 5")
+        with pytest.raises(Unreachable, match="no more sessions"):
+            transport.run("true")
+        held.close()
+        transport.close()
+
+
+def test_four_scripts_are_under_way_at_most(sshd):
+    transport = SshTransport(sshd.host())
+    channels = [transport.open("sleep 2") for _ in range(4)]
+
+    with pytest.raises(TimeoutError, match="4 scripts are under way"):
+        transport.run("true", timeout=0.2)
+    channels[0].close()
+    assert transport.run("echo free").stdout == "free\n"
+    transport.close()
+
+
 def test_a_proxy_command_is_honoured(sshd):
     more = f"Host box\n  ProxyCommand ssh -q -F {{config}} -W 127.0.0.1:{sshd.port} plain"
     plain = sshd.host("plain")
@@ -313,6 +358,4 @@ def test_a_proxy_command_is_honoured(sshd):
 
 
 def test_fingerprints_are_those_of_ssh_keygen(sshd):
-    import base64
-
     assert fingerprint(base64.b64decode(sshd.public_key.split()[1])) == shown(sshd)

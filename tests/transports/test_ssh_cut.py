@@ -11,6 +11,7 @@ from tests.transports.relay import Relay
 from tests.transports.sshd import Sshd
 
 from opsplay.core.errors import LineCut, OpsplayError, Unreachable
+from opsplay.transports import ssh_line
 from opsplay.transports.ssh import SshTransport
 
 pytestmark = pytest.mark.real
@@ -93,6 +94,7 @@ def test_a_reset_line_is_cut_at_once_for_every_call(transport, relay):
 
 @pytest.mark.parametrize("call", ["receive", "output"])
 def test_other_calls_notice_a_reset_too(transport, relay, call):
+    transport.run("true")
     threading.Timer(0.5, relay.reset).start()
 
     with pytest.raises(LineCut):
@@ -107,9 +109,25 @@ def test_a_line_that_died_while_idle_is_opened_anew_without_a_word(transport, re
     assert transport.counters.connects == 2
 
 
-def test_a_long_quiet_script_on_a_good_line_is_left_alone(transport):
-    # Longer than the patience with a silent line: the host answers the questions in between.
-    assert transport.run("sleep 15; echo rested").stdout == "rested\n"
+def test_a_line_that_fell_silent_while_idle_is_opened_anew_without_a_word(
+    transport, relay, monkeypatch
+):
+    monkeypatch.setattr(ssh_line, "QUIET", 0.3)
+    monkeypatch.setattr(ssh_line, "ANSWER_WITHIN", 1.0)
+    transport.run("true")
+    relay.fall_silent()
+    threading.Timer(0.5, relay.speak_again).start()
+
+    assert transport.run("echo again").stdout == "again\n"
+    assert transport.counters.connects == 2
+
+
+def test_a_quiet_script_on_a_good_line_is_left_alone(transport, monkeypatch):
+    # The host answers the questions in between, however long its script says nothing.
+    monkeypatch.setattr(ssh_line, "QUIET", 0.3)
+    monkeypatch.setattr(ssh_line, "ANSWER_WITHIN", 0.6)
+
+    assert transport.run("sleep 2.5; echo rested").stdout == "rested\n"
     assert transport.counters.connects == 1
 
 

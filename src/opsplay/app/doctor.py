@@ -16,6 +16,7 @@ from opsplay.core.site import Site
 from opsplay.kit.shell import quote
 from opsplay.language.read import read_inventory
 from opsplay.language.sites import select_sites
+from opsplay.reports.words import counted
 
 _NEEDED = {
     "php": "install PHP's command line (Debian: php-cli)",
@@ -54,7 +55,13 @@ def _state(folder: Path) -> Finding:
 
 
 def _inventory(folder: Path, inventory: Inventory) -> Finding:
-    told = f"{len(inventory.sites)} sites, {len(inventory.vaults)} vaults, no mistakes"
+    told = ", ".join(
+        (
+            counted(len(inventory.sites), "site"),
+            counted(len(inventory.vaults), "vault"),
+            "no mistakes",
+        )
+    )
     return Finding(str(folder), True, told)
 
 

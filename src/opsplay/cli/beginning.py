@@ -7,8 +7,8 @@ from pathlib import Path
 from invoke import Context
 
 from opsplay.cli.given import WHERE, options_of, playbook_path
-from opsplay.cli.playing import played
 from opsplay.cli.screen import document, emit, program_name, screen
+from opsplay.cli.showing import played
 from opsplay.cli.verb import CHANGING, REACHING, READING, verb
 from opsplay.core.errors import ExitStatus, InvalidInput
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from opsplay.cli.given import NARROWING, WHERE, options_of, playbook_path
-from opsplay.cli.screen import ask, can_ask, document, emit, program_name, screen, show
-from opsplay.cli.stopping import stopping
+from opsplay.cli.given import NARROWING, WHERE, playbook_path
+from opsplay.cli.showing import checked, played
 from opsplay.cli.verb import CHANGING, REACHING, verb
 from opsplay.core.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from opsplay.app import CheckResult, Options, RunResult
-    from opsplay.engine.plan import Plan
+    from opsplay.app import Options, RunResult
 
 _ASKING = {"yes": "Do not ask before the first change (nobody is asked where no terminal is)."}
 _DIFF = {"diff": "Show files and lists line by line."}
@@ -68,7 +62,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument a flag
     }
     path = playbook_path(playbook)
     if check or context.config.run.dry:
-        return _checked(lambda options: app.check(path, options), where, diff=diff, json=json)
+        return checked(lambda options: app.check(path, options), where, diff=diff, json=json)
     return played(lambda options: app.run(path, options), where, yes=yes, diff=diff, json=json)
 
 
@@ -105,7 +99,7 @@ def check_verb(  # noqa: PLR0913, PLR0917 - one argument a flag
         "state": state,
     }
     path = playbook_path(playbook)
-    return _checked(lambda options: app.check(path, options), where, diff=diff, json=json)
+    return checked(lambda options: app.check(path, options), where, diff=diff, json=json)
 
 
 @verb(CHANGING, positional=["run"], help={**_DIFF, **_ASKING, **WHERE})
@@ -190,87 +184,3 @@ def restore(  # noqa: PLR0913, PLR0917 - one argument a flag
 
     where = {"inventory": inventory, "state": state}
     return played(bring_back, where, yes=yes, diff=diff, json=json)
-
-
-def _checked(
-    use: Callable[[Options], CheckResult], where: Mapping[str, Any], *, diff: bool, json: bool
-) -> ExitStatus:
-    from opsplay.engine.plan import to_data
-    from opsplay.reports.plan import plan_text
-
-    result = use(options_of(**where))
-    sites = [to_data(site) for site in result.plan.sites]
-    if json:
-        told = {"playbook": result.plan.playbook, "pending": result.plan.pending, "sites": sites}
-        ending = {"exit_status": int(result.exit_status), "meaning": result.exit_status.meaning}
-        document("plan", {**told, "round_trips": dict(result.plan.round_trips), **ending})
-    else:
-        show(plan_text(sites, result.plan.round_trips, diff=diff))
-    return result.exit_status
-
-
-def played(
-    use: Callable[[Options], RunResult],
-    where: Mapping[str, Any],
-    *,
-    yes: bool = False,
-    diff: bool = False,
-    json: bool = False,
-    console: Console | None = None,
-) -> ExitStatus:
-    """Carry something out, show it as it happens, sum it up, and return how it ended.
-
-    `console`: where to show it, when it is recorded.
-    """
-    if json:
-        return _played_for_programs(use, where)
-    with _shown(console or screen(), where, asking=not yes and can_ask(), diff=diff) as (
-        options,
-        out,
-    ):
-        result = use(options)
-    from opsplay.reports.story import tell
-    from opsplay.reports.summary import summary
-
-    out.print(summary(tell(result.events), program_name()), soft_wrap=True)
-    return result.exit_status
-
-
-@contextmanager
-def _shown(
-    console: Console, where: Mapping[str, Any], *, asking: bool, diff: bool
-) -> Iterator[tuple[Options, Console]]:
-    from opsplay.engine.plan import to_data
-    from opsplay.reports.live import LiveView
-    from opsplay.reports.plan import plan_text
-
-    view = LiveView(console)
-
-    def confirm(plan: Plan) -> bool:
-        with view.paused():
-            sites = [to_data(site) for site in plan.sites]
-            console.print(plan_text(sites, plan.round_trips, diff=diff), soft_wrap=True)
-            return ask("Go on?")
-
-    with view, stopping(view.say) as stop:
-        listening: dict[str, Any] = {
-            "listener": view.heard,
-            "progress": view.progress,
-            "stop": stop,
-        }
-        if asking:
-            listening["confirm"] = confirm
-        yield options_of(**where, **listening), console
-
-
-def _played_for_programs(
-    use: Callable[[Options], RunResult], where: Mapping[str, Any]
-) -> ExitStatus:
-    from opsplay.reports.json_lines import event_line
-
-    with stopping(lambda text: document("notice", {"text": text})) as stop:
-        result = use(options_of(**where, listener=lambda event: emit(event_line(event)), stop=stop))
-    status = result.exit_status
-    ending = {"exit_status": int(status), "meaning": status.meaning}
-    document("summary", {"run": result.run, "round_trips": dict(result.round_trips), **ending})
-    return status

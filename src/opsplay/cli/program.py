@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -10,8 +12,8 @@ from typing import Any
 import invoke.main
 from invoke import Exit
 from invoke.exceptions import ParseError
-from invoke.parser import Parser
 from invoke.program import Program
+from invoke.terminals import pty_size
 
 import opsplay
 from opsplay.cli.screen import emit, program_name
@@ -23,6 +25,8 @@ _CORE_FLAGS = frozenset(
     {"--help", "--debug", "--dry", "--echo", "--list", "--version", "--complete"}
 )
 """Of Invoke's own flags, those that may follow a verb."""
+_READABLE = 90
+"""Columns beyond which text is tiring to read."""
 _EXAMPLES = """\
 Begin with:
   {name} demo                                 see it on two real sites, on this machine
@@ -51,12 +55,6 @@ class OpsplayProgram(Program):
             super().parse_tasks()
         except ParseError as error:
             raise self._refused(error) from error
-
-    def _make_parser(self) -> Parser:
-        # Once: Invoke takes the help texts out of its tasks while it makes a parser.
-        if not hasattr(self, "_parser"):
-            self._parser = super()._make_parser()
-        return self._parser
 
     def _help_first(self, words: list[str]) -> None:
         # Invoke would take `--help` for the argument that a verb still waits for.
@@ -107,9 +105,14 @@ class OpsplayProgram(Program):
         needed = [argument.name.upper() for argument in context.positional_args]
         words = [*needed, *([f"[{word.upper()}]"] if word else []), "[--flags]"]
         print(f"Usage: {program_name()} {spoken(name)} {' '.join(words)}\n")
-        print("\n".join(f"  {line}".rstrip() for line in (verb.__doc__ or "").splitlines()))
-        print("\nFlags:")
-        self.print_columns(list(_flags(context)))
+        for paragraph in (inspect.getdoc(verb) or "").split("\n\n"):
+            wide = min(_READABLE, pty_size()[0] - 1)
+            print(
+                textwrap.fill(paragraph, wide, initial_indent="  ", subsequent_indent="  ") + "\n"
+            )
+        if flags := list(_flags(context)):
+            print("Flags:")
+            self.print_columns(flags)
 
 
 def program() -> OpsplayProgram:
@@ -201,7 +204,7 @@ def explained(error: ParseError, verbs: Iterable[str]) -> InvalidInput:
     if missing := re.search(r"did not receive required positional arguments: (.*)", text):
         words = ", ".join(name.strip("'").upper() for name in missing[1].split(", "))
         return InvalidInput(f"{verb} needs {words}", next_command=helps)
-    if flag := re.search(r"Flag .*?([\w-]+)['>] needed value", text):
+    if flag := re.search(r"Flag .*?([\w-]+)(?: \(\w\))?['>] needed value", text):
         return InvalidInput(f"--{flag[1].lstrip('-')} needs a value", next_command=helps)
     return InvalidInput(text, next_command=helps)
 

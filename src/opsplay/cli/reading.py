@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -16,7 +18,7 @@ from opsplay.core.errors import ExitStatus, InvalidInput
 from opsplay.kit.clock import SystemClock
 
 if TYPE_CHECKING:
-    from opsplay.journal import Journal
+    from opsplay.journal import Journal, RunSummary
     from opsplay.reports.logs import Filter
 
 _FOLLOW_PAUSE = 0.5
@@ -56,32 +58,48 @@ def logs(  # noqa: PLR0913, PLR0917 - one argument a flag
     """
     from opsplay.reports.logs import Filter
 
-    wanted = Filter(site, failed, changed, grep)
+    wanted, begin = Filter(site, failed, changed, grep), _moment(since, SystemClock().now())
+    if not (run or follow) and not _has_journal(state):
+        _show_runs((), json=json)
+        return
     journal = _journal(state)
     if follow:
         _follow(journal, run, wanted, json=json)
     elif run:
         _one_run(journal, run, wanted, json=json)
     else:
-        _runs(journal, wanted, since, json=json)
+        _runs(journal, wanted, begin, json=json)
+
+
+def _has_journal(state: str) -> bool:
+    return Path(state, "journal.db").is_file()
 
 
 def _journal(state: str) -> Journal:
+    # Who only looks leaves no empty journal behind.
+    if not _has_journal(state):
+        cause = f"no journal in {state}: nothing was run from here yet"
+        raise InvalidInput(cause, next_command="invoke check playbooks/update.yaml")
     from opsplay import app
 
     return app.journal(options_of(state=state))
 
 
-def _runs(journal: Journal, wanted: Filter, text: str, *, json: bool) -> None:
-    from opsplay.reports.json_lines import runs_data
-    from opsplay.reports.logs import runs_table, since
+def _runs(journal: Journal, wanted: Filter, begin: datetime | None, *, json: bool) -> None:
+    from opsplay.reports.logs import since
 
-    now = SystemClock().now()
-    runs = [run for run in since(journal.runs(), _moment(text, now)) if wanted.lets_run(run)]
+    started = since(journal.runs(), begin)
+    _show_runs([run for run in started if wanted.lets_run(run)], json=json)
+
+
+def _show_runs(runs: Sequence[RunSummary], *, json: bool) -> None:
+    from opsplay.reports.json_lines import runs_data
+    from opsplay.reports.logs import runs_table
+
     if json:
         document("runs", {"runs": runs_data(runs)})
     else:
-        screen().print(runs_table(runs, now))
+        screen().print(runs_table(runs, SystemClock().now()))
 
 
 def _one_run(journal: Journal, name: str, wanted: Filter, *, json: bool) -> None:

@@ -44,8 +44,13 @@ def screen(*, record: bool = False) -> Console:
 
 
 def show(what: RenderableType) -> None:
-    """Print a report on standard output; lines are not cut."""
-    screen().print(what, soft_wrap=True)
+    """Print a report on standard output."""
+    lay_out(screen(), what)
+
+
+def lay_out(console: Console, what: RenderableType) -> None:
+    """Print a report: folded between words in a window, uncut lines anywhere else."""
+    console.print(what, soft_wrap=not console.is_terminal)
 
 
 def emit(line: str) -> None:

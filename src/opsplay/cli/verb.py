@@ -6,14 +6,14 @@ import functools
 import inspect
 import os
 import sys
-import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from invoke import Context, Exit, Task
+from invoke import Argument, Context, Exit, Task
 
 from opsplay.cli.screen import be_robust, emit, program_name, stop_printing
 from opsplay.core.errors import ExitStatus, Interrupted, InvalidInput, OpsplayError
@@ -36,6 +36,12 @@ class Verb(Task[Any]):
     """
 
     optional_word = ""
+    texts: Mapping[str, str] = MappingProxyType({})
+    """Help texts by flag. Invoke takes them out of `help` each time it makes a parser."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        self.help = dict(self.texts)
+        return super().get_arguments(ignore_unknown_help)
 
 
 def verb(
@@ -61,6 +67,7 @@ def verb(
         options.setdefault("positional", [])
         made = Verb(guarded, name=name or None, auto_shortflags=False, **options)
         made.optional_word = word
+        made.texts = options.get("help", {})
         return made
 
     return make
@@ -68,7 +75,7 @@ def verb(
 
 def _legend(statuses: Sequence[ExitStatus]) -> str:
     told = ", ".join(f"{int(status)} {status.meaning}" for status in sorted(statuses))
-    return textwrap.fill(f"Exit status: {told}.", 76)
+    return f"Exit status: {told}."
 
 
 def _answered(body: Callable[[], ExitStatus | None], named: dict[str, Any]) -> ExitStatus | None:

@@ -10,7 +10,7 @@ from opsplay.core.action import Shell
 from opsplay.core.errors import StepFailed
 from opsplay.core.event import Event
 from opsplay.engine.acts import run_shell
-from opsplay.engine.context import PASS_HEADER, RESET_HEADER, Context
+from opsplay.engine.context import PASS_HEADER, Context
 from opsplay.kit.ids import token
 
 MAINTENANCE = "maintenance"
@@ -31,7 +31,7 @@ class Door:
     @property
     def headers(self) -> dict[str, str]:
         """Return the headers that get through the closed door; none when it is open."""
-        return {PASS_HEADER: self._pass, RESET_HEADER: "1"} if self._pass else {}
+        return {PASS_HEADER: self._pass} if self._pass else {}
 
     def close(self) -> Event:
         """Keep visitors out, and believe it when it has been read back."""

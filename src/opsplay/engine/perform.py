@@ -36,7 +36,8 @@ def perform(  # noqa: PLR0911 - one return an action
     match action:
         case Shell():
             report = run_shell(context.job(environment, sequence), action)
-            return Outcome(report.told, {"output": report.output[-4096:]})
+            lines = report.output.strip().splitlines() or [""]
+            return Outcome(lines[-1], {"output": report.output[-4096:]})
         case Write():
             run_shell(context.job(environment, sequence), Shell(write_script(action)))
             return Outcome(f"wrote {action.path}")

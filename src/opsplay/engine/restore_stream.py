@@ -62,7 +62,7 @@ class Plaintext:
             Unreachable: the storage did not answer, again and again.
             LineCut, BrokenPipeError: the channel.
         """
-        import pyrage  # type: ignore[import-untyped]  # ships no types
+        import pyrage
 
         source, target = _Source(self._proved()), _Target(channel)
         try:
@@ -78,7 +78,7 @@ class Plaintext:
             next_command="check `identity` of the vault: it must belong to one of the recipients",
         )
 
-    def _proved(self) -> Iterator[bytes]:
+    def _proved(self) -> Iterator[bytearray]:
         done, total = 0, self.stream.stored_bytes
         retrying = Retrying(
             retry=retry_if_exception_type(Unreachable),
@@ -93,8 +93,10 @@ class Plaintext:
             what = f"restore of the {self.stream.name}"
             self._progress(self._site, what, float(done), float(total))
 
-    def _fetched(self, segment: Segment) -> bytes:
-        body = b"".join(self._vault.get(segment.key))
+    def _fetched(self, segment: Segment) -> bytearray:
+        body = bytearray()
+        for part in self._vault.get(segment.key):
+            body += part
         if hashlib.sha256(body).hexdigest() != segment.sha256:
             raise VaultRefused(
                 f"{segment.key} is damaged: its SHA-256 is not the manifest's", site=self._site
@@ -105,18 +107,19 @@ class Plaintext:
 class _Source:
     """What age reads from. Keeps the error that age would hide."""
 
-    def __init__(self, parts: Iterator[bytes]) -> None:
+    def __init__(self, parts: Iterator[bytearray]) -> None:
         self._parts = parts
         self._rest = memoryview(b"")
         self.failure: Exception | None = None
 
     def read(self, size: int = -1) -> bytes:
         if not self._rest:
+            self._rest = memoryview(b"")  # lets go of the segment before the next is fetched
             self._rest = memoryview(self._next())
         piece, self._rest = self._rest[:size], self._rest[size:]
         return bytes(piece)
 
-    def _next(self) -> bytes:
+    def _next(self) -> bytes | bytearray:
         try:
             return next(self._parts, b"")
         except Exception as error:

@@ -136,6 +136,8 @@ class StageRun:
             self.before = self.past.baseline.data
             return
         visits = self._visits()
+        if not visits and self.stage.on_failure != "rollback":
+            return
         found = baseline(self.context, visits[0], self.environment) if visits else {"pages": []}
         if self.stage.on_failure == "rollback":
             site = self.context.at(self.environment)

@@ -71,7 +71,7 @@ sha256sum -c --quiet pieces.txt
 # part db | part pack: write the plain dump or the plain tar archive.
 part() {
   first=$(sed -n "\,/$1/,p" pieces.txt | sed -n 1p)
-  case $first in *.zst.age.*) plain='zstd -dc' ;; *.gz.age.*) plain='gzip -dc' ;; *) plain=cat ;; esac
+  case $first in *.zst.age.*) plain='zstd -dc' ;; *.gz.age.*) plain='gzip -dc' ;; *) plain='cat' ;; esac
   sed -n "\,/$1/,s,^[0-9a-f]*  ,,p" pieces.txt | LC_ALL=C sort | xargs cat | age -d -i "$KEY" | $plain
 }
 

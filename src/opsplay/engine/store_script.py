@@ -72,7 +72,7 @@ rm -rf "${d%@*}"@*  # may fail where an older attempt is still writing: it remov
 mkdir -p "$d" || abort "cannot make $d"
 trap 'kill $pids 2>/dev/null; rm -rf "$d"' EXIT
 trap 'exit 1' HUP INT TERM
-renice -n 10 -p $$ >/dev/null 2>&1
+renice -n 5 -p $$ >/dev/null 2>&1
 say "HOST os $(uname -sr)"
 for tool in """
     + _TOOLS

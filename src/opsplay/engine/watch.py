@@ -15,8 +15,8 @@ from opsplay.kit.shell import quote
 
 _PAUSE = 1.0
 _LOG_BYTES = 262144
-_SETTLE = 8.0
-"""Seconds for which complaints after a change may still be those of a cache."""
+_RESET = 0.5
+"""Seconds to give PHP's workers when OPcache was told to let go and said so."""
 _STALE = 3.0
 """Seconds to wait where OPcache cannot be told to let go: its default of 2, and one more."""
 
@@ -44,9 +44,8 @@ def smoke(context: Context, visit: Visit, around: Surroundings) -> str:
     """
     site, before = context.at(around.environment), around.baseline
     old = tuple(Sight.from_data(page) for page in before["pages"]) if before else ()
-    if around.touched:
-        _let_go_of_old_code(context, site.here.url, around.headers)
-    sights, complaints = _look_until_settled(context, visit, around, old)
+    patience = _patience(context, visit, around)
+    sights, complaints = _look_until_settled(context, visit, around, old, patience)
     complaints += _certificate(site.here.url, visit) + _log_errors(context, visit, around)
     if complaints:
         raise StepFailed("; ".join(complaints), site=context.site.name)
@@ -56,11 +55,11 @@ def smoke(context: Context, visit: Visit, around: Surroundings) -> str:
 
 
 def _look_until_settled(
-    context: Context, visit: Visit, around: Surroundings, old: tuple[Sight, ...]
+    context: Context, visit: Visit, around: Surroundings, old: tuple[Sight, ...], patience: float
 ) -> tuple[tuple[Sight, ...], tuple[str, ...]]:
     site, clock = context.at(around.environment), context.tools.clock
     signs = site.cms.fatal_signs
-    ends = clock.monotonic() + (max(visit.settle_seconds, _SETTLE) if around.touched else 0)
+    ends = clock.monotonic() + patience
     while True:
         sights = look(visit, site.here.url, headers=around.headers, fatal_signs=signs)
         complaints = judge(visit, sights, old, signs)
@@ -70,17 +69,22 @@ def _look_until_settled(
         clock.sleep(_PAUSE)
 
 
-def _let_go_of_old_code(context: Context, url: str, headers: Mapping[str, str]) -> None:
+def _patience(context: Context, visit: Visit, around: Surroundings) -> float:
+    """Return how long complaints may still be those of a cache, in seconds."""
     # OPcache goes on serving old code for opcache.revalidate_freq (2 s by default): a fatal that
     # was just installed would not be seen. The closed door resets it on request and says so.
     import httpx
 
+    if not around.touched:
+        return 0.0
+    url = context.at(around.environment).here.url + "/"
     try:
-        answer = httpx.get(url + "/", headers=dict(headers), timeout=30)
-        done = bool(headers) and answer.headers.get(RESET_HEADER) == "done"
+        answer = httpx.get(url, headers={**around.headers, RESET_HEADER: "1"}, timeout=30)
+        done = answer.headers.get(RESET_HEADER) == "done"
     except httpx.HTTPError:
         done = False
-    context.tools.clock.sleep(0.2 if done else _STALE)
+    context.tools.clock.sleep(_RESET if done else _STALE)
+    return _RESET if done else visit.settle_seconds
 
 
 def _certificate(url: str, visit: Visit) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from opsplay.lab.listening import greets
 from opsplay.lab.places import HOSTS, Places
 from opsplay.lab.processes import MARK, Daemon
 
+_KEPT = ("bin", "sites", "tmp")
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -54,11 +55,22 @@ def environment(places: Places, host: str) -> dict[str, str]:
         "HOME": str(home),
         "PATH": f"{home / 'bin'}:{_SYSTEM_PATH}",
         "LANG": "C.UTF-8",
+        "TMPDIR": str(home / "tmp"),
         "LABHOST": host,
         "https_proxy": places.source_url,
         "no_proxy": "127.0.0.1,localhost",
         MARK: str(places.directory),
     }
+
+
+def clear(places: Places, host: str) -> None:
+    """Remove what tools and tests left in the login directory."""
+    home = places.home(host)
+    for left in home.iterdir():
+        if left.name not in _KEPT:
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+    shutil.rmtree(home / "tmp", ignore_errors=True)
+    (home / "tmp").mkdir()
 
 
 def _build_host(places: Places, host: str, phar: Path) -> None:
@@ -69,7 +81,8 @@ def _build_host(places: Places, host: str, phar: Path) -> None:
     _script(own / "login", _LOGIN)
     (own / "sshd_config").write_text(_sshd_config(places, host))
     tools = places.home(host) / "bin"
-    tools.mkdir(parents=True, exist_ok=True)
+    for place in (tools, tools.parent / "tmp"):
+        place.mkdir(parents=True, exist_ok=True)
     php = shutil.which("php") or "/usr/bin/php"
     mail = quote(str(tools / "sendmail"))
     _script(tools / "sendmail", _SENDMAIL)

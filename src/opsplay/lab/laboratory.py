@@ -65,7 +65,7 @@ class Lab:
             LabBroken: something is missing that this user may not install, the directory holds
                 other things than a lab, or a daemon did not start.
         """
-        directory = directory.resolve()
+        directory = _fitting(directory.resolve())
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         packages.install(progress)
         made = parts.gather(progress)
@@ -111,8 +111,7 @@ class Lab:
         chosen = tuple(SITES) if site is None else (site,)
         self._empty_bucket("" if site is None else f"v1/{site}/")
         for one in (one for name in chosen for one in self.places.environments(name)):
-            for left in (".opsplay", ".wp-cli", "mail"):
-                shutil.rmtree(self.places.home(one.host) / left, ignore_errors=True)
+            hosts.clear(self.places, one.host)
         self._lay_out(chosen, _silent)
 
     @property
@@ -228,7 +227,7 @@ class Lab:
     def _empty_bucket(self, prefix: str) -> None:
         if storage.empty_bucket(self.places, prefix):
             return
-        self.processes.stop(["s3"])
+        self.processes.stop(["s3"], patience=0.0)
         storage.wipe(self.places)
         self._start(_silent)
         storage.open_bucket(self.places)
@@ -238,10 +237,26 @@ def take_down(directory: Path, *, remove: bool = False) -> None:
     """End every process of the lab in the directory, whatever state the lab is in."""
     directory = directory.resolve()
     processes = Processes(directory)
-    processes.stop()
+    processes.stop(patience=0.5 if remove else 10.0)
     processes.end_strays()
+    for socket in ports.sockets_of_s3(ports.remembered(directory)):
+        socket.unlink(missing_ok=True)
     if remove:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+_LONGEST = 80
+"""Bytes; a Unix socket's whole path may have 107."""
+
+
+def _fitting(directory: Path) -> Path:
+    if len(bytes(directory)) > _LONGEST or any(one in " \t\n\"'" for one in str(directory)):
+        raise LabBroken(
+            f"{directory} cannot hold a lab: sockets and configurations need a path of at most "
+            f"{_LONGEST} bytes without spaces or quotes",
+            next_command="invoke lab.up --dir /tmp/lab",
+        )
+    return directory
 
 
 def _usable(directory: Path) -> int:

@@ -44,7 +44,20 @@ def reserve(directory: Path) -> int:
 def block_free(first: int) -> bool:
     """Return whether nobody uses a port of the block."""
     second = [first + _SECOND + number for number in range(5)]
-    return all(free(port) for port in (*range(first, first + len(PORT_NAMES)), *second))
+    strangers = [one for one in sockets_of_s3(first) if one.stat().st_uid != os.geteuid()]
+    return not strangers and all(
+        free(port) for port in (*range(first, first + len(PORT_NAMES)), *second)
+    )
+
+
+def sockets_of_s3(first: int) -> list[Path]:
+    """Return the sockets that a killed S3 server of this block left behind.
+
+    It makes them in the system's temporary directory whatever it is told, removes them when it
+    ends well, and another user's server cannot start on the same ports while they are there.
+    """
+    ports = range(first + _SECOND, first + _SECOND + 5)
+    return [one for port in ports for one in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock")]
 
 
 def _choose(taken: set[int]) -> int:

@@ -25,7 +25,7 @@ class Daemon:
     words: tuple[str, ...]
     ready: Callable[[], bool]
     env: Mapping[str, str] = field(default_factory=dict)
-    patience: float = 30.0
+    patience: float = 60.0
     """Seconds it may take until `ready`."""
 
 
@@ -80,7 +80,8 @@ class Processes:
 
     def _spawn(self, daemon: Daemon) -> int:
         log = self._directory / "logs" / f"{daemon.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        for place in (log.parent, self._directory / "tmp"):
+            place.mkdir(parents=True, exist_ok=True)
         to_log = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         files = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -91,6 +92,7 @@ class Processes:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self._directory),
             "LANG": "C.UTF-8",
+            "TMPDIR": str(self._directory / "tmp"),
             MARK: str(self._directory),
             **daemon.env,
         }

@@ -36,6 +36,7 @@ def daemon(places: Places) -> Daemon:
     own = places.storage
     words = [
         str(_program()),
+        "-logtostderr=true",  # else it leaves logs in the system's temporary directory
         "mini",
         f"-dir={own / 'data'}",
         "-ip=127.0.0.1",

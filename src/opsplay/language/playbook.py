@@ -24,7 +24,7 @@ from opsplay.language.nodes import (
     scalars,
     text_at,
 )
-from opsplay.language.problems import best_at_each_place, say
+from opsplay.language.problems import best_at_each_place, not_rehearsed, say
 from opsplay.language.schema import Schema, kinds
 from opsplay.language.scopes import RESERVED
 from opsplay.language.shape import playbook_schema, step_frame
@@ -168,9 +168,7 @@ def _rehearsals(stage: Node, earlier: tuple[Node, ...]) -> Iterator[Problem]:
         for kind in fields_at(step):
             node = find(step, (kind, "to"))
             if node and text_at(step, kind, "to") == "rehearsed" and kind not in held:
-                cause = f"no earlier stage on another environment has a '{kind}' to go by"
-                hint = f"add a stage with 'environment: staging' and '{kind}' before this one"
-                yield say(node.place, cause, hint)
+                yield say(node.place, *not_rehearsed(kind))
 
 
 def _templates(root: Fields) -> Iterator[Problem]:

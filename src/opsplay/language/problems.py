@@ -25,3 +25,9 @@ def best_at_each_place(
     return tuple(
         sorted(kept | {one for one in schema if (one.file, one.line, one.column) not in said})
     )
+
+
+def not_rehearsed(kind: str) -> tuple[str, str]:
+    """Return cause and suggestion for `to: rehearsed` with nothing to go by."""
+    cause = f"no earlier stage on another environment has a '{kind}' to go by"
+    return cause, f"add a stage with 'environment: staging' and '{kind}' before this one"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from inspect import cleandoc
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -27,10 +28,15 @@ _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 def kinds() -> dict[str, type[Step[Any]]]:
     """Return every shipped and registered step kind, sorted by its YAML name."""
+    _load_steps()
+    return dict(sorted(KINDS.items()))
+
+
+@cache
+def _load_steps() -> None:
     from opsplay import steps
 
     steps.load()
-    return dict(sorted(KINDS.items()))
 
 
 def step_schema(cls: type[Step[Any]]) -> Schema:

@@ -85,19 +85,6 @@ def is_true(text: str, scope: Mapping[str, Any], place: Place) -> bool:
     return bool(_checked(lambda one: _render(_as_template(one), scope), text, place, scope))
 
 
-def render_all(value: Any, scope: Mapping[str, Any], place: Place) -> Any:
-    """Return lists and groups with every text in them rendered. Raises as `render` does."""
-    match value:
-        case str():
-            return render(value, scope, place)
-        case Mapping():
-            return {key: render_all(item, scope, place) for key, item in value.items()}
-        case list() | tuple():
-            return [render_all(item, scope, place) for item in value]
-        case _:
-            return value
-
-
 def _as_template(expression: str) -> str:
     return expression if has_template(expression) else "{{" + expression + "}}"
 

@@ -11,7 +11,7 @@ from opsplay.core.site import Site
 from opsplay.language import templates, text
 from opsplay.language.build import build_step, is_true
 from opsplay.language.nodes import place_of
-from opsplay.language.problems import best_at_each_place, say
+from opsplay.language.problems import best_at_each_place, not_rehearsed, say
 from opsplay.language.scopes import scope
 from opsplay.language.sites import select_sites
 from opsplay.language.suggest import did_you_mean
@@ -50,12 +50,42 @@ def _problems(playbook: Playbook, site: Site) -> Iterator[Problem]:
     later = {step.register for stage in playbook.stages for step in stage.steps} - {""}
     for stage in playbook.stages:
         if stage.environment not in site.environments:
-            yield _no_environment(stage, site)
+            if not _is_skipped(stage, known, later):
+                yield _no_environment(stage, site)
             continue
         for declaration in stage.steps:
             yield from _step(stage, declaration, known, results, later)
             results |= {declaration.register} - {""}
         yield from _vault(stage, site)
+        yield from _computed_rehearsals(playbook, stage, known)
+
+
+def _is_skipped(stage: Stage, known: Mapping[str, Any], later: set[str]) -> bool:
+    """Return whether it is clear already that a stage's condition does not hold for the site."""
+    try:
+        needs = templates.expression_names(stage.when, stage.place) if stage.when else set()
+        return not needs & later and not is_true(stage.when, known, stage.place)
+    except InvalidInput:
+        return False  # the steps' own check reports it
+
+
+def _computed_rehearsals(
+    playbook: Playbook, stage: Stage, known: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Find `to: "{{ … }}"` that comes out as `rehearsed` where nothing was rehearsed."""
+    earlier = playbook.stages[: playbook.stages.index(stage)]
+    held = {
+        step.kind for one in earlier if one.environment != stage.environment for step in one.steps
+    }
+    for step in stage.steps:
+        written, at = str(step.settings.get("to", "")), step.places.get("to", step.place)
+        if templates.has_template(written) and step.kind not in held:
+            try:
+                value = templates.render(written, known, at)
+            except InvalidInput:
+                continue  # building the step reports it
+            if value == "rehearsed":
+                yield say(at, *not_rehearsed(step.kind))
 
 
 def _no_environment(stage: Stage, site: Site) -> Problem:

@@ -164,6 +164,8 @@ def _value(error: ValidationError, subject: str) -> tuple[str, str]:
         return f"{subject} {_LIMITS[keyword].format(limit)}, this is {value}", ""
     if keyword in {"minItems", "minLength", "minProperties"}:
         return f"{subject} must not be empty", _example(schema)
+    if keyword == "uniqueItems":
+        return f"{subject} names the same thing twice", ""
     words = schema.get("patternErrorMessage", "is not written as it must be")
     return f"{subject} {words}{_shown(schema, value)}", _example(schema)
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from rich.table import Table
 from rich.text import Text
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import Event, State
+from opsplay.reports.story import only_looks
 from opsplay.reports.words import (
     QUIET,
+    STATE_WIDTH,
     counted,
     first_line,
     from_to,
@@ -23,6 +26,7 @@ from opsplay.reports.words import (
 )
 
 _SLOW = 1.0
+_SHORT = 90
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Line:
     state: str
     text: str
     below: tuple[str, ...] = ()
+    heading: bool = False
 
 
 class Lines:
@@ -51,17 +56,29 @@ class Lines:
         writer = _WRITERS.get(event.kind)
         return tuple(writer(self, event)) if writer else ()
 
+    def fold(self, line: Line) -> Table:
+        """Return the line for a window: what does not fit goes on below its text."""
+        table = Table.grid(padding=(0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        style = "bold" if line.heading else ""
+        table.add_row(self._head(line), Text("\n".join((line.text, *line.below)), style))
+        return table
+
     def render(self, line: Line) -> Text:
-        """Return the line with time, site and state in columns, what is below it indented."""
-        text = Text(f"{line.at:%H:%M:%S}  ", QUIET)
+        """Return the line as one line: time, site, state, text; what is below it indented."""
+        text = self._head(line).append(line.text, "bold" if line.heading else "")
+        for more in line.below:
+            text.append(f"\n{'':10}{more}", QUIET)
+        return text
+
+    def _head(self, line: Line) -> Text:
+        text = Text.assemble((f"{line.at:%H:%M:%S}  ", QUIET))
         text.append(line.site.ljust(self.width) + "  ", "bold")
         if line.state:
             text.append_text(state_text(line.state)).append("  ")
         else:
-            text.append("· ", QUIET)
-        text.append(line.text)
-        for more in line.below:
-            text.append(f"\n{'':10}{more}", QUIET)
+            text.append(f"{'' if line.heading else '·':{STATE_WIDTH + 2}}", QUIET)
         return text
 
     def run_started(self, event: Event) -> Iterator[Line]:
@@ -74,7 +91,8 @@ class Lines:
         yield _line(event, f"run {event.run} goes on")
 
     def stage_started(self, event: Event) -> Iterator[Line]:
-        yield _line(event, f"{event.data.get('stage')} (on {event.data.get('environment')})")
+        title = f"{event.data.get('stage')} (on {event.data.get('environment')})"
+        yield Line(event.at, event.site, "", title, heading=True)
 
     def bracket_opened(self, event: Event) -> Iterator[Line]:
         if event.data.get("bracket") == "maintenance":
@@ -96,10 +114,11 @@ class Lines:
         change = from_to(
             str(intent.get("what", "")), str(intent.get("before", "")), str(intent.get("after", ""))
         )
-        detail = str(event.data.get("detail") or "")
         if event.data.get("outcome") == "done":
-            told = f": {detail}" if detail and "\n" not in detail else ""
-            yield _line(event, f"{change}{told}{_took(event)}")
+            if not only_looks(intent):
+                told = _short(event)
+                news = told if told != f": {intent.get('what')} {intent.get('after')}" else ""
+                yield _line(event, change + news + _took(event))
         else:
             # Its output follows with the step, and in full at the end of the run.
             state = State.FAILED if event.data.get("outcome") == "failed" else State.UNKNOWN
@@ -113,8 +132,10 @@ class Lines:
     def step_finished(self, event: Event) -> Iterator[Line]:
         data = event.data
         title = f"{data.get('stage')} › {data.get('name') or data.get('kind')}"
-        text = _with_detail(title, event) + _took(event)
-        yield _line(event, text, str(data.get("state", State.UNKNOWN)))
+        state = str(data.get("state", State.UNKNOWN))
+        # What a step changed was told act by act.
+        text = title if state == State.CHANGED else _with_detail(title, event)
+        yield _line(event, text + _took(event), state)
 
     def rollback_started(self, event: Event) -> Iterator[Line]:
         yield _line(event, f"rolling back: {first_line(str(event.data.get('reason', '')))}")
@@ -137,16 +158,20 @@ class Lines:
     def site_finished(self, event: Event) -> Iterator[Line]:
         downtime = float(event.data.get("downtime_seconds") or 0)
         kept_out = f"; visitors were kept out for {span(downtime)}" if downtime else ""
-        text = _with_detail("site done", event) + kept_out
-        yield _line(event, text, str(event.data.get("state", "")))
+        state = str(event.data.get("state", ""))
+        unchanged = ": unchanged" if state == State.OK and not event.data.get("detail") else ""
+        yield _line(event, _with_detail("site done", event) + unchanged + kept_out, state)
 
     def run_finished(self, event: Event) -> Iterator[Line]:
         status = int(event.data.get("exit_status", 1))
-        yield _line(event, f"run {event.run}: {meaning(status)} (exit status {status})")
+        told = meaning(status, str(event.data.get("state", "")))
+        yield _line(event, f"run {event.run}: {told} (exit status {status})")
 
 
-def meaning(status: int) -> str:
-    """Return an exit status in words."""
+def meaning(status: int, state: str = "") -> str:
+    """Return an exit status in words; `state` tells work done from nothing to do."""
+    if status == ExitStatus.DONE and state in {State.OK, State.CHANGED}:
+        return "done" if state == State.CHANGED else "nothing to do"
     known = {one.value for one in ExitStatus}
     return ExitStatus(status).meaning if status in known else "ended in an unknown way"
 
@@ -158,6 +183,12 @@ def _line(event: Event, text: str, state: str = "", below: tuple[str, ...] = ())
 def _took(event: Event) -> str:
     seconds = float(event.data.get("seconds") or 0)
     return f" ({span(seconds)})" if seconds >= _SLOW else ""
+
+
+def _short(event: Event) -> str:
+    # What a host's tool printed is kept for the logs; one short line of our own is worth a place.
+    detail = str(event.data.get("detail") or "").strip()
+    return f": {detail}" if detail and "\n" not in detail and len(detail) <= _SHORT else ""
 
 
 def _with_detail(text: str, event: Event) -> str:

@@ -52,7 +52,7 @@ class LiveView:
         self._lines = Lines()
         self._work: dict[str, Work] = {}
         self._lock = threading.RLock()  # a signal may be answered in the middle of a line
-        moving = console.is_terminal and not console.is_dumb_terminal
+        moving = console.is_terminal and not console.is_dumb_terminal and not console.record
         self._live = Live(self, console=console, transient=True, refresh_per_second=4)
         self._moving = moving
 
@@ -87,7 +87,10 @@ class LiveView:
         """Show one event: the journal's listener."""
         self._follow(event)
         for line in self._lines.of(event):
-            self._console.print(self._lines.render(line), soft_wrap=True)
+            if self._console.is_terminal:
+                self._console.print(self._lines.fold(line))
+            else:
+                self._console.print(self._lines.render(line), soft_wrap=True)
 
     def progress(self, site: str, what: str, done: float, total: float) -> None:
         """Show how far a long work is: the engine's progress callback."""

@@ -99,15 +99,16 @@ def runs_table(runs: Iterable[RunSummary], now: datetime) -> RenderableType:
 def _ended(run: RunSummary) -> Text:
     if run.exit_status is None:
         return state_text(State.UNKNOWN, padded=False).append(": under way, or cut short")
-    return state_text(run.state, padded=False).append(
-        f", exit status {run.exit_status}: {meaning(run.exit_status)}", QUIET
-    )
+    ended = state_text(run.state, padded=False)
+    if run.exit_status:
+        ended.append(f", exit status {run.exit_status}: {meaning(run.exit_status)}", QUIET)
+    return ended
 
 
 def run_text(story: RunStory, wanted: Filter = Filter()) -> Text:
     """Return one run, step by step, with what each step did."""
     started = moment_text(story.started) if story.started else "?"
-    text = Text(f"run {story.run}  {story.playbook}\n", "bold")
+    text = Text.assemble((f"run {story.run}  {story.playbook}\n", "bold"))
     took = f", took {span(story.seconds)}" if story.seconds else ""
     text.append(f"started {started}{took}\n", QUIET)
     for site in story.sites.values():

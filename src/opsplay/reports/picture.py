@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import IO
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 WIDTH = 108
+_FONT = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
+_FRAME = _FONT.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", "monospace")
+"""Rich's frame with the reader's own font: looking at a picture must contact nobody."""
 _PAPER = TerminalTheme(
     (18, 22, 30),
     (216, 222, 233),
@@ -33,6 +38,8 @@ def save_picture(console: Console, path: Path, title: str) -> Path:
     The same text gives the same bytes: the picture can be compared and committed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    svg = console.export_svg(title=title, theme=_PAPER, clear=False, unique_id="opsplay")
+    svg = console.export_svg(
+        title=title, theme=_PAPER, clear=False, unique_id="opsplay", code_format=_FRAME
+    )
     path.write_text(svg, encoding="utf-8")
     return path

@@ -53,16 +53,19 @@ def _site(plan: Mapping[str, Any], *, diff: bool) -> Iterator[Text]:
         yield Text("  ").append_text(state_text(State.FAILED)).append(f"  {first}")
         yield from (Text(f"      {line}", QUIET) for line in rest)
         return
+    losses: set[str] = set()
     for stage in plan.get("stages", ()):
         why = f"  not needed: {stage['not_needed']}" if stage.get("not_needed") else ""
-        title = Text(f"  {stage['stage']}", "bold").append(f" (on {stage['environment']})", QUIET)
+        title = Text.assemble((f"  {stage['stage']}", "bold")).append(
+            f" (on {stage['environment']})", QUIET
+        )
         yield title.append(why, QUIET)
         if not why:
             for step in stage.get("steps", ()):
-                yield from _step(step, diff=diff)
+                yield from _step(step, losses, diff=diff)
 
 
-def _step(step: Mapping[str, Any], *, diff: bool) -> Iterator[Text]:
+def _step(step: Mapping[str, Any], losses: set[str], *, diff: bool) -> Iterator[Text]:
     changes = list(step.get("changes", ()))
     head = Text("    ").append_text(state_text(str(step["state"]))).append(f"  {step['name']}")
     reason = step.get("skipped") or step.get("later") or ""
@@ -72,6 +75,7 @@ def _step(step: Mapping[str, Any], *, diff: bool) -> Iterator[Text]:
     wide = widest(str(change["what"]) for change in changes)
     for change in changes:
         yield from _change(change, wide, diff=diff)
+        yield from _loss(str(change.get("loses", "")), losses)
 
 
 def _change(change: Mapping[str, Any], wide: int, *, diff: bool) -> Iterator[Text]:
@@ -79,10 +83,15 @@ def _change(change: Mapping[str, Any], wide: int, *, diff: bool) -> Iterator[Tex
     symbol, style = ("·", QUIET) if change.get("observes") else ("▲", STYLES[State.CHANGED])
     plain = from_to("", before, after).strip()
     yield Text(" " * 8).append(symbol, style).append(f" {what:<{wide}}  {plain}".rstrip())
-    if change.get("loses"):
-        yield Text(f"{'':10}going back would lose: {change['loses']}", "yellow")
     if diff and _has_lines(before, after):
         yield from _diff(before, after)
+
+
+def _loss(loses: str, told: set[str]) -> Iterator[Text]:
+    # The same loss is told once a site, where it comes up first.
+    if loses and loses not in told:
+        told.add(loses)
+        yield Text(f"{'':10}going back would lose: {loses}", "yellow")
 
 
 def _has_lines(before: str, after: str) -> bool:

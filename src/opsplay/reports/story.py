@@ -29,6 +29,8 @@ class ActStory:
     detail: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    looks: bool = False
+    """Whether it only looked (a smoke test)."""
     covered: bool = False
     """Whether the stage's restore point takes it back."""
     undone: str = ""
@@ -83,6 +85,7 @@ class SiteStory:
             and act.outcome == "done"
             and not act.undone
             and act.after
+            and not act.looks
             and not _took_snapshot(act)
         )
 
@@ -233,8 +236,14 @@ def _act(event: Event, stage: tuple[str, str]) -> ActStory:
         after=_word(event, "after"),
         loses=_word(event, "loses"),
         key=_word(event, "key"),
+        looks=only_looks(event.data),
         covered=bool(event.data.get("covered")),
     )
+
+
+def only_looks(intent: Mapping[str, Any]) -> bool:
+    """Return whether the act of an intent's data changes nothing."""
+    return bool((intent.get("action") or {}).get("action") == "Visit")
 
 
 def _with_act(acts: tuple[ActStory, ...], sequence: Any, **news: Any) -> tuple[ActStory, ...]:

@@ -12,6 +12,7 @@ from opsplay.reports.lines import meaning
 from opsplay.reports.story import ActStory, RunStory, SiteStory
 from opsplay.reports.words import (
     QUIET,
+    brief,
     counted,
     first_line,
     last_lines,
@@ -54,14 +55,15 @@ def _site(site: SiteStory) -> Iterator[Text]:
 def _reason(site: SiteStory) -> str:
     if site.detail:
         return f"  {first_line(site.detail)}"
-    return "" if site.state != State.UNKNOWN else "  was not finished"
+    return {State.UNKNOWN: "  was not finished", State.OK: "  unchanged"}.get(State(site.state), "")
 
 
 def _table(acts: tuple[ActStory, ...]) -> Iterator[Text]:
     wide = widest(act.what for act in acts)
-    old = widest(act.before for act in acts)
+    old = widest(brief(act.before) for act in acts)
     for act in acts:
-        yield Text(f"{_INDENT}{act.what:<{wide}}  {act.before:>{old}} → {act.after}")
+        before = f"{brief(act.before):>{old}} " if old else ""
+        yield Text(f"{_INDENT}{act.what:<{wide}}  {before}→ {brief(act.after)}")
 
 
 def _failure(site: SiteStory) -> Iterator[Text]:
@@ -85,7 +87,7 @@ def _facts(story: RunStory) -> Iterator[tuple[str, str]]:
     if story.exit_status is None:
         yield "exit status", "none: the run was cut short"
     else:
-        yield "exit status", f"{story.exit_status}, {meaning(story.exit_status)}"
+        yield "exit status", f"{story.exit_status}, {meaning(story.exit_status, story.state)}"
 
 
 def next_commands(story: RunStory, program: str = "invoke") -> tuple[str, ...]:

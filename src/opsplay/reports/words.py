@@ -30,7 +30,7 @@ STYLES: dict[str, str] = {
     State.UNKNOWN: "bold magenta",
 }
 QUIET = "bright_black"
-_STATE_WIDTH = max(len(state) for state in State) + 2
+STATE_WIDTH = max(len(state) for state in State) + 2
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _KILO = 1000
 
@@ -38,7 +38,9 @@ _KILO = 1000
 def state_text(state: str, *, padded: bool = True) -> Text:
     """Return symbol and word of a state, coloured; padded so that columns line up."""
     words = f"{SYMBOLS.get(state, '?')} {state}"
-    return Text(words.ljust(_STATE_WIDTH) if padded else words, STYLES.get(state, ""))
+    told = words.ljust(STATE_WIDTH) if padded else words
+    # Not the text's own style, which would colour all that is appended.
+    return Text.assemble((told, STYLES.get(state, "")))
 
 
 def span(seconds: float) -> str:
@@ -101,13 +103,14 @@ def from_to(what: str, before: str, after: str) -> str:
     >>> from_to("backup", "", "")
     'backup'
     """
-    old, new = _brief(before), _brief(after)
+    old, new = brief(before), brief(after)
     if old and new:
         return f"{what} {old} → {new}"
     return f"{what} → {new}" if new else f"{what}: {old} goes" if old else what
 
 
-def _brief(text: str) -> str:
+def brief(text: str) -> str:
+    """Return a text of one line as it is, of a longer one only how many lines it has."""
     lines = text.strip().splitlines()
     return text.strip() if len(lines) <= 1 else f"{len(lines)} lines"
 

@@ -58,9 +58,7 @@ class StrictKeys(paramiko.MissingHostKeyPolicy):
     def __init__(self, who: Identity) -> None:
         self._who = who
 
-    def missing_host_key(
-        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
-    ) -> None:
+    def missing_host_key(self, client: paramiko.SSHClient, _name: str, key: paramiko.PKey) -> None:
         """Return when the key is known. Raises HostKeyRefused."""
         verdict, lines = self._who.judge(key)
         if verdict is not Verdict.KNOWN:
@@ -78,9 +76,7 @@ class KeySeen(Exception):  # no error: it ends the handshake once the key is the
 class OnlyLook(paramiko.MissingHostKeyPolicy):
     """Ends the handshake as soon as the key was seen: no login is tried."""
 
-    def missing_host_key(
-        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
-    ) -> None:
+    def missing_host_key(self, client: paramiko.SSHClient, _name: str, key: paramiko.PKey) -> None:
         """Raise KeySeen."""
         raise KeySeen(key)
 

@@ -109,14 +109,15 @@ class SshTransport:
                 if self._line is not None:
                     self._line.close()
                 self._line = None
-                self._line = _Line(connect(self.host, self._meter))
+                self._line = _Line(self.host, connect(self.host, self._meter))
             return self._line
 
 
 class _Line:
     """One open connection, and how many more scripts it takes."""
 
-    def __init__(self, connected: Connected) -> None:
+    def __init__(self, host: Host, connected: Connected) -> None:
+        self._host = host
         self.connected = connected
         self.slots = threading.BoundedSemaphore(CHANNELS)
 
@@ -130,7 +131,7 @@ class _Line:
     def free_channel(self, deadline: Deadline, clock: Clock) -> paramiko.Channel | None:
         """Return a new channel, or None when the line turns out to be dead."""
         if not self.slots.acquire(timeout=deadline.left()):
-            raise TimeoutError(f"{CHANNELS} scripts are under way on one connection already")
+            raise TimeoutError(f"{self._host}: {CHANNELS} scripts are under way already")
         try:
             channel = self._open_channel(clock)
         except BaseException:
@@ -152,9 +153,9 @@ class _Line:
             return attempts(functools.partial(self.connected.transport.open_session))
         except paramiko.ChannelException as error:
             raise Unreachable(
-                f"the host opens no more sessions ({error.text})",
+                f"{self._host} opens no more sessions on this connection ({error.text})",
                 state="nothing was done there",
-                next_command="lower MaxSessions users, or ask the hosting provider",
+                next_command="try again later, or ask the hosting provider about MaxSessions",
             ) from error
         except (EOFError, OSError, paramiko.SSHException):
             # Silent or gone: either way nothing was sent, and this line is of no more use.

@@ -7,6 +7,7 @@ group costs 20 to 80 ms of CPU where curve25519 costs 2.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -42,6 +43,7 @@ class WatchedSocket:
         self._ask = ask
         self._heard = self._moved = time.monotonic()
         self._asked: float | None = None
+        self._ending = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -70,9 +72,12 @@ class WatchedSocket:
         return count
 
     def close(self) -> None:
-        """Close what is inside; a ProxyCommand's process, which paramiko leaves behind, is ended."""
-        self._inner.close()
-        if isinstance(self._inner, paramiko.ProxyCommand):
+        """Close what is inside. The process of a ProxyCommand is ended and waited for, once."""
+        if not isinstance(self._inner, paramiko.ProxyCommand):
+            self._inner.close()
+        elif self._ending.acquire(blocking=False):
+            # paramiko's own close leaves a zombie, and fails when the process has ended already.
+            self._inner.process.terminate()
             self._inner.process.communicate()
 
     def _listen(self) -> None:
@@ -85,8 +90,9 @@ class WatchedSocket:
                 self._asked = None
 
     def _give_up(self) -> None:
-        # Not ETIMEDOUT: Python makes a TimeoutError of it, which paramiko takes for its tick.
-        raise ConnectionAbortedError(f"no sign of life for {ANSWER_WITHIN:g} s")
+        # Not ETIMEDOUT: Python makes a TimeoutError of it, which paramiko takes for its tick. And
+        # with a number: paramiko's handler dies of an OSError that has none, waking nobody.
+        raise ConnectionAbortedError(errno.ECONNABORTED, "the other end has fallen silent")
 
 
 class LineTransport(paramiko.Transport):

@@ -22,7 +22,7 @@ class KeyLogin(AuthStrategy):
     agent offers its key instead, as it does with ssh. `IdentitiesOnly` is honoured.
     """
 
-    def __init__(self, ssh_config: Any, fabric_config: Any, username: str) -> None:
+    def __init__(self, ssh_config: Any, username: str, **_more: Any) -> None:
         """Take what Fabric hands over; `ssh_config` holds the options of one host."""
         super().__init__(ssh_config=ssh_config)
         self._options: Mapping[str, Any] = ssh_config

@@ -11,8 +11,9 @@ write_staging_plugin() {
 # Where wp-config.php cannot be written, the must-use plugin alone has to do.
 try_mark_configuration() {
     if [ -w "$root/wp-config.php" ]; then
-        wp_bare config set WP_ENVIRONMENT_TYPE staging --type=constant </dev/null >/dev/null 2>&1 || :
-        wp_bare config set DISABLE_WP_CRON true --raw --type=constant </dev/null >/dev/null 2>&1 || :
+        set -- --type=constant --anchor='$table_prefix =' --placement=before
+        wp_bare config set WP_ENVIRONMENT_TYPE staging "$@" </dev/null >/dev/null 2>&1 || :
+        wp_bare config set DISABLE_WP_CRON true --raw "$@" </dev/null >/dev/null 2>&1 || :
     fi
 }
 
@@ -56,6 +57,13 @@ forms() {
     escaped "$1" && echo
 }
 
+# Where any of these texts still stand.
+holding() {
+    OPSPLAY_OLD=$1
+    export OPSPLAY_OLD
+    config leftovers
+}
+
 # `number` tells which form it is, so that the new address is written in the same one.
 rewrite() {
     number=0
@@ -63,18 +71,21 @@ rewrite() {
     new_forms=$(printf '%s\n' "$2" && escaped "$2" && echo && encoded "$2" && echo &&
         printf '%s\n' "$2" && escaped "$2" && echo && encoded "$2" && echo &&
         printf '%s\n' "$(without_scheme "$2")" && escaped "$(without_scheme "$2")")
+    found=$(holding "$old_forms" && echo .) || exit 1 # the dot keeps the last line's end
     while [ "$number" -lt 8 ]; do
         number=$((number + 1))
         old=$(printf '%s\n' "$old_forms" | sed -n "${number}p")
-        OPSPLAY_OLD=$old
-        export OPSPLAY_OLD
-        if [ -n "$(config leftovers)" ]; then
-            replace_text "$old" "$(printf '%s\n' "$new_forms" | sed -n "${number}p")"
-        fi
+        case $found in
+        *" rows with $old
+"*)
+            # The short forms are parts of the long ones: they may be gone by now.
+            if [ "$number" -lt 7 ] || [ -n "$(holding "$old")" ]; then
+                replace_text "$old" "$(printf '%s\n' "$new_forms" | sed -n "${number}p")"
+            fi
+            ;;
+        esac
     done
-    OPSPLAY_OLD=$(without_scheme "$1")
-    export OPSPLAY_OLD
-    left=$(config leftovers) || exit 1
+    left=$(holding "$(without_scheme "$1")") || exit 1
     [ -z "$left" ] || fail "the clone still holds the address $1:
 $left"
 }

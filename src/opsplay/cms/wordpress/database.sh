@@ -68,7 +68,7 @@ last_line() {
 dump() {
     watch_end
     {
-        first_line && dump_tables
+        (first_line) && dump_tables
         echo $? >"$watch/status"
     } | tee "$watch/copy"
     status=$(cat "$watch/status")
@@ -99,9 +99,10 @@ read_first_line() {
 # since the dump must not stay. Ends well only when the end of the dump has been seen.
 load() {
     read_first_line
+    drops=$(config drops) || exit 1
     watch_end
     {
-        config drops && tee "$watch/copy"
+        printf '%s\n' "$drops" && tee "$watch/copy"
     } | with_access "$mysql" --default-character-set=utf8mb4 --max-allowed-packet=512M "$database"
     status=$?
     last_line

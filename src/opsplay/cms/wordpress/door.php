@@ -10,9 +10,12 @@ $opsplay_pass = isset($_SERVER['HTTP_X_OPSPLAY_PASS']) ? (string) $_SERVER['HTTP
 if (PHP_SAPI === 'cli') {
     // WP-CLI and cron jobs of the maintainer go on working.
 } elseif ($opsplay_pass !== '' && hash_equals('@pass_sha256@', hash('sha256', $opsplay_pass))) {
-    if (($_SERVER['HTTP_X_OPSPLAY_RESET'] ?? '') === '1' && function_exists('opcache_reset') && !defined('OPSPLAY_RESET')) {
+    if (($_SERVER['HTTP_X_OPSPLAY_RESET'] ?? '') === '1' && !defined('OPSPLAY_RESET')) {
         define('OPSPLAY_RESET', true);
-        opcache_reset();
+        $opsplay_caches = function_exists('opcache_reset') && ini_get('opcache.enable');
+        if (!$opsplay_caches || @opcache_reset()) {
+            header('X-Opsplay-Reset: done'); // whoever looks need not wait for opcache.revalidate_freq
+        }
     }
 } elseif (basename(__FILE__) === 'opsplay-closed.php') {
     http_response_code(503);

@@ -74,6 +74,7 @@ wanted_database_version() {
 
 # Files below the root that are no code: they are never saved, compared or removed with the code.
 volatile='./.maintenance
+./.opsplay-new
 ./wp-content/mu-plugins/opsplay-closed.php
 ./wp-content/cache
 ./wp-content/et-cache

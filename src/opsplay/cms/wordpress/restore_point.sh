@@ -11,7 +11,7 @@ save_restore_point() {
     mkdir -p "$point" && chmod 700 "$point" || fail "$point could not be made"
     find_client
     {
-        dump
+        (dump)
         echo $? >"$point/status"
     } | compress >"$point/database.sql" || fail "the database could not be saved below $point (is the disk full?)"
     [ "$(cat "$point/status")" = 0 ] || fail "the database could not be saved; nothing was changed"
@@ -19,7 +19,7 @@ save_restore_point() {
         fail "the saved database is not complete (is the disk full?); nothing was changed"
     list_code "$media" >"$point/files" || fail "the list of files could not be saved below $point (is the disk full?)"
     {
-        pack "$media"
+        (pack "$media")
         echo $? >"$point/status"
     } | compress >"$point/code.tar" || fail "the code could not be saved below $point (is the disk full?)"
     [ "$(cat "$point/status")" = 0 ] || fail "the code could not be saved; nothing was changed"

@@ -4,10 +4,21 @@
 what=WordPress
 begun=$site_mark.core
 
+# Half-copied core files may keep WP-CLI itself from starting: then the package's are laid over them.
+lay_package() {
+    unpacked=$opsplay_home/packages/unpacked.$$
+    mkdir "$unpacked" && quiet_php -r '$zip = new ZipArchive(); exit($zip->open($argv[1]) === true && $zip->extractTo($argv[2]) ? 0 : 1);' \
+        "$archive" "$unpacked" </dev/null 2>/dev/null || unzip -qo "$archive" -d "$unpacked" || fail "$archive could not be unpacked"
+    rm -rf "$unpacked/wordpress/wp-content"
+    cp -R "$unpacked/wordpress/." "$root/" || fail "core files could not be written below $root (is the disk full?)"
+    rm -rf "$unpacked"
+}
+
 if [ "$(version_of_files)" != "$version" ] || [ -f "$begun" ]; then
     fetch_package
     if [ -f "$begun" ]; then
         # Ours was killed: its lock holds for 15 minutes. Anybody else's lock is respected.
+        wp_bare core is-installed </dev/null >/dev/null 2>&1 || lay_package
         wp_bare option delete core_updater.lock </dev/null >/dev/null 2>&1 || :
     fi
     : >"$begun" || fail "$begun could not be written; nothing was changed"
@@ -19,7 +30,12 @@ if [ "$(version_of_files)" != "$version" ] || [ -f "$begun" ]; then
     [ "$found" = "$version" ] ||
         fail "WP-CLI says that WordPress was updated, but its files say ${found:-nothing}, not $version"
 fi
-wp_bare core update-db </dev/null || fail "the database could not be brought to WordPress $version"
+network=
+if grep -qs MULTISITE "$root/wp-config.php" && wp_bare core is-installed --network </dev/null >/dev/null 2>&1; then
+    network=--network
+fi
+# shellcheck disable=SC2086 # nothing, or one word
+wp_bare core update-db $network </dev/null || fail "the database could not be brought to WordPress $version"
 keep_closed
 found=$(config database_version) || exit 1
 [ "$found" = "$(wanted_database_version)" ] ||
