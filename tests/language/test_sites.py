@@ -179,7 +179,7 @@ def test_variables_beside_the_inventory_are_no_inventory(tmp_path):
 
 
 def test_a_directory_without_inventory_says_what_to_do(tmp_path):
-    with pytest.raises(InvalidInput, match="opsplay init"):
+    with pytest.raises(InvalidInput, match="invoke init"):
         read_inventory(tmp_path)
 
 

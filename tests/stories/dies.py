@@ -1,9 +1,8 @@
-"""Run a playbook in a process that is killed (SIGKILL) at the nth journal write of one stage.
+"""Run a playbook in a process that kills itself (SIGKILL) at one journal write of one stage.
 
-Called as `python tests/stories/dies.py PLAYBOOK STAGE POINT`. Point 2k dies right before the write
-number k of the stage reaches the disk (the act before it is done, and nobody knows), point 2k+1
-right after it (the act it announces has not begun). Ends by itself with status 0 when the stage
-has fewer writes.
+Called as `python tests/stories/dies.py PLAYBOOK STAGE before|after NUMBER`. `before`: right before
+write NUMBER of the stage (from 0) reaches the disk, so that an act is done and nobody knows;
+`after`: right after it, so that what it announces has not begun.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from opsplay import app
 from opsplay.journal import Journal
 
 
-def main(playbook: str, stage: str, point: int) -> int:
+def main(playbook: str, stage: str, side: str, number: int) -> int:
     append = Journal.append
-    writes = {"inside": False, "count": 0}
+    count = {"writes": -1}
 
     def dying(self, run, kind, site="", data=None):
-        if kind == "stage_started":
-            writes["inside"] = data["stage"] == stage
-        number, writes["count"] = writes["count"], writes["count"] + int(writes["inside"])
-        if writes["inside"] and point == 2 * number:
+        if kind == "stage_started" and data["stage"] == stage:
+            count["writes"] = 0
+        here = count["writes"] == number
+        if here and side == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         event = append(self, run, kind, site, data)
-        if writes["inside"] and point == 2 * number + 1:
+        if here:
             os.kill(os.getpid(), signal.SIGKILL)
-        if kind == "stage_finished":
-            writes["inside"] = False
+        if count["writes"] >= 0:
+            count["writes"] += 1
         return event
 
     Journal.append = dying
@@ -39,4 +38,4 @@ def main(playbook: str, stage: str, point: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import boto3
 import pytest
@@ -21,10 +22,8 @@ UPDATE = "playbooks/update.yaml"
 
 def bucket(lab: Lab) -> dict[str, bytes]:
     facts = lab.facts
-    keys = [
-        open(facts[name]).read().strip()
-        for name in ("lab_s3_access_key_file", "lab_s3_secret_key_file")
-    ]
+    names = ("lab_s3_access_key_file", "lab_s3_secret_key_file")
+    keys = [Path(facts[name]).read_text().strip() for name in names]
     client = boto3.client(
         "s3",
         endpoint_url=facts["lab_s3_endpoint"],

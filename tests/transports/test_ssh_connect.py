@@ -56,7 +56,7 @@ def test_an_unknown_key_is_refused_with_its_fingerprint_and_the_way_to_accept_it
 
     assert isinstance(error, HostKeyRefused)
     assert shown(sshd) in str(error)
-    assert error.next_command == "opsplay host.accept shop"
+    assert error.next_command == "invoke hosts.accept shop"
 
 
 def test_a_changed_key_is_refused_and_never_accepted_by_name_alone(sshd):
@@ -66,7 +66,7 @@ def test_a_changed_key_is_refused_and_never_accepted_by_name_alone(sshd):
 
     assert isinstance(error, HostKeyRefused)
     assert "somebody stands in between" in str(error)
-    assert error.next_command == f"opsplay host.accept shop --fingerprint {shown(sshd)}"
+    assert error.next_command == f"invoke hosts.accept shop --fingerprint {shown(sshd)}"
     with pytest.raises(HostKeyRefused):
         accept_host_key(host)
     assert OTHER_KEY in known_hosts_of(host).read_text()
@@ -272,7 +272,7 @@ def test_the_key_behind_a_jump_host_is_checked_too(sshd, inner):
     error = refusal_of(host)
 
     assert isinstance(error, HostKeyRefused)
-    assert error.next_command == "opsplay host.accept inner"
+    assert error.next_command == "invoke hosts.accept inner"
     assert shown(inner) in accept_host_key(host)
     assert answer_of(host) == "in"
 

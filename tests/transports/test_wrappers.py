@@ -65,6 +65,24 @@ def test_attempts_are_limited_and_the_last_error_is_what_comes_out(clock):
     assert len(told) == 3
 
 
+def test_a_host_that_was_heard_before_is_given_a_minute_to_come_back(clock):
+    fake = FakeTransport().on("true", "in").on("look", *[DOWN] * 7, "back")
+    retry = Retry(fake, Told(), clock=clock)
+    retry.run("true")
+
+    assert retry.run("look").stdout == "back"
+    waited = (clock.now() - datetime(2026, 11, 22, tzinfo=UTC)).total_seconds()
+    assert 20 <= waited <= 30
+
+
+def test_who_is_in_a_hurry_tries_nothing_again(clock):
+    fake = FakeTransport().on("true", DOWN)
+
+    with pytest.raises(Unreachable):
+        Retry(fake, Told(), clock=clock, hurried=lambda: True).run("true")
+    assert fake.scripts == ["true"]
+
+
 def test_the_limits_are_parameters(clock):
     fake = FakeTransport().on("true", DOWN)
 

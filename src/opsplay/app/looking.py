@@ -34,15 +34,15 @@ def journal(options: Options) -> Journal:
     return Journal(options.state / "journal.db", SystemClock())
 
 
-def accept_host(name: str, options: Options) -> str:
+def accept_host(name: str, options: Options, fingerprint: str = "") -> str:
     """Accept the key that a host of the inventory shows now; return its fingerprint.
 
-    `name`: the host as the inventory writes it, or its address alone. Raises InvalidInput when the
+    A key that replaces a known one is accepted only when it has this `fingerprint`. `name`: the host as the inventory writes it, or its address alone. Raises InvalidInput when the
     inventory has no such host.
     """
     from opsplay.transports.ssh import accept_host_key
 
-    return accept_host_key(_host(name, options))
+    return accept_host_key(_host(name, options), fingerprint)
 
 
 def _host(name: str, options: Options) -> Host:

@@ -10,7 +10,7 @@ from typing import Any
 
 import opsplay
 from opsplay.app.options import CheckResult, Options, RunResult
-from opsplay.app.workshop import Workshop, controller_lock, load_kinds
+from opsplay.app.workshop import Workshop, controller_lock, load_kinds, undoable
 from opsplay.core.errors import ExitStatus, OpsplayError
 from opsplay.core.event import State
 from opsplay.core.playbook import Inventory, Playbook
@@ -70,7 +70,9 @@ def rollback(name: str, options: Options) -> RunResult:
         {
             event.site
             for event in with_journal.events(undone)
-            if event.kind == "intent" and event.data["covered"]
+            if event.kind == "intent"
+            and undoable(event)
+            and event.data["environment"] == "production"
         }
     )
     with_journal.close()
@@ -142,7 +144,7 @@ def resume(name: str, options: Options) -> RunResult:
         data["texts"], extra_vars=extra, repository=options.inventory.parent
     )
     sites = [inventory.sites[site] for site in data["sites"]]
-    with Workshop(options, inventory) as workshop, controller_lock(options.state, sites):
+    with Workshop(options, inventory) as workshop, controller_lock(options.state, sites, resumed):
         journal = _opened(workshop, options)
         journal.append(resumed, "run_resumed", "", {"user": _who()})
         return _go(workshop, journal, resumed, book, sites, tuple(data["tags"]))
@@ -151,9 +153,9 @@ def resume(name: str, options: Options) -> RunResult:
 def _begin(
     command: str, book: Playbook, inventory: Inventory, sites: Sequence[Site], options: Options
 ) -> RunResult:
-    with Workshop(options, inventory) as workshop, controller_lock(options.state, sites):
+    name = run_id(SystemClock().now())
+    with Workshop(options, inventory) as workshop, controller_lock(options.state, sites, name):
         journal = _opened(workshop, options)
-        name = run_id(workshop.clock.now())
         journal.append(name, "run_started", "", _start(command, book, inventory, sites, options))
         return _go(workshop, journal, name, book, sites, options.tags)
 

@@ -13,6 +13,7 @@ from opsplay import cms, steps
 from opsplay.app.options import Options
 from opsplay.core.environment import Host
 from opsplay.core.errors import Locked, OpsplayError
+from opsplay.core.event import Event
 from opsplay.core.playbook import Declaration, Inventory, Playbook
 from opsplay.core.site import Site
 from opsplay.core.step import Step
@@ -88,7 +89,13 @@ class Workshop:
 
         # Whatever the engine sends by `run` may be sent twice: questions change nothing, jobs
         # start once, locks know their holder.
-        line = Retry(open_transport(host), tell, safe=lambda _script: True, clock=self.clock)
+        line = Retry(
+            open_transport(host),
+            tell,
+            safe=lambda _script: True,
+            clock=self.clock,
+            hurried=lambda: self.options.stop.at_once,
+        )
         transport: Transport = Redact(line, self.redactor)
         if self._checking:
             from opsplay.transports.dry import DryRun
@@ -181,12 +188,17 @@ def _untold(_host: Host, _error: OpsplayError, _attempt: int, _seconds: float) -
     pass
 
 
+def undoable(intent: Event) -> bool:
+    """Return whether an act has a way back: its own, or the restore point."""
+    return bool(intent.data["covered"] or intent.data["undo"])
+
+
 def last_change(journal: Journal, site: str, before: str) -> str:
     """Return the last run before `before` that changed a site. Raises OpsplayError."""
     runs = [
         event.run
         for event in journal.events()
-        if event.site == site and event.kind == "intent" and event.data["covered"]
+        if event.site == site and event.kind == "intent" and undoable(event)
     ]
     earlier = [run for run in runs if run != before]
     if not earlier:
@@ -197,20 +209,25 @@ def last_change(journal: Journal, site: str, before: str) -> str:
 
 
 @contextmanager
-def controller_lock(state: Path, sites: Iterable[Site]) -> Iterator[None]:
-    """Hold the sites on this machine; a lock dies with its process. Raises Locked."""
+def controller_lock(state: Path, sites: Iterable[Site], run: str) -> Iterator[None]:
+    """Hold the sites on this machine for a run; a lock dies with its process. Raises Locked."""
     folder = state / "locks"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as stack:
         for site in sorted(sites, key=lambda one: one.name):
-            handle = stack.enter_context((folder / f"{site.name}.lock").open("a"))
+            handle = stack.enter_context((folder / f"{site.name}.lock").open("a+"))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
+                handle.seek(0)
+                holder = handle.read().strip()
                 raise Locked(
-                    "another opsplay on this machine is at work on it",
+                    f"run {holder} on this machine is at work on it",
                     site=site.name,
                     state="this run changed nothing",
-                    next_command="invoke logs",
+                    next_command=f"invoke logs {holder}",
                 ) from error
+            handle.truncate(0)
+            handle.write(run)
+            handle.flush()
         yield

@@ -69,16 +69,21 @@ def lab_up(_context: Context, directory: str = ".lab", json: bool = False) -> Ex
     return _told(directory, json=json)
 
 
-@verb(READING, name="down", help=_LAB)
-def lab_down(_context: Context, directory: str = ".lab", json: bool = False) -> None:
-    """End the lab and remove its directory."""
+@verb(READING, name="down", help={"remove": "Delete the lab's directory, too.", **_LAB})
+def lab_down(
+    _context: Context, remove: bool = False, directory: str = ".lab", json: bool = False
+) -> None:
+    """End the lab on this machine.
+
+    Its directory stays, with sites and backups as they are, so that `lab.up` goes on with them.
+    """
     from opsplay.lab.laboratory import take_down
 
-    take_down(Path(directory))
+    take_down(Path(directory), remove=remove)
     if json:
         document("lab", {"up": False, "directory": directory})
     else:
-        _say("down")
+        _say(f"down, and {directory} removed" if remove else f"down; {directory} stays")
 
 
 @verb(READING, name="status", help=_LAB)

@@ -36,7 +36,8 @@ def write_script(write: Write) -> str:
     return "\n".join(
         [
             f'f={path}; t="$f.opsplay.$$"; content={content}',
-            'mkdir -p "$(dirname "$f")" || exit 1',
+            # A job's umask is 077; a directory that visitors' files lie in must be open to them.
+            '(umask 022; mkdir -p "$(dirname "$f")") || exit 1',
             f'(umask 077; printf %s "$content" > "$t") && chmod {write.mode:o} "$t" || exit 1',
             'mv "$t" "$f" && printf %s "$content" | cmp -s - "$f"',
         ]

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from opsplay.core.event import Event, State
 
-UNFINISHED = (State.UNREACHABLE, State.UNKNOWN, State.WAITING)
-"""States of a site that a resume takes up again."""
+UNFINISHED = (State.UNREACHABLE, State.UNKNOWN, State.WAITING, State.SKIPPED)
+"""States of a site that a resume takes up again. Skipped: the line stopped before its turn."""
 
 
 @dataclass
@@ -40,7 +40,22 @@ class StageHistory:
     @property
     def unresolved(self) -> tuple[Event, ...]:
         """Return the intents whose result is not known."""
-        return tuple(one for one in self.intents if one.sequence not in self.results)
+        return tuple(one for one in self.intents if self.outcome(one) == "unknown")
+
+    def outcome(self, intent: Event) -> str:
+        """Return `done`, `failed` or `unknown`."""
+        result = self.results.get(intent.sequence)
+        return "unknown" if result is None else str(result.data["outcome"])
+
+    def done_before(self, step: int, change: int) -> Event | None:
+        """Return the result that says a change of a step was done, if any."""
+        done = [
+            self.results[one.sequence]
+            for one in self.intents
+            if (one.data["step"], one.data["change"]) == (step, change)
+            and self.outcome(one) == "done"
+        ]
+        return done[-1] if done else None
 
 
 @dataclass

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from opsplay.core.errors import Interrupted, UnreadableAnswer
+from opsplay.core.errors import Interrupted, LineCut, UnreadableAnswer
 from opsplay.core.transport import Transport
 from opsplay.engine.tools import Tools
 from opsplay.kit.secret import Secret
@@ -23,6 +23,8 @@ _TAIL = 32768
 """Bytes of each output stream that are fetched; the whole stays on the host."""
 _TURNS = 56
 """Looks of one call: 40 at 0.05 s, then 16 at 0.25 s, so a call lasts 6 s at most."""
+_ANSWER_SECONDS = 90.0
+"""Far longer than the 6 s that a call lasts: a host that is silent for so long is as good as gone."""
 _SPLIT = "=====opsplay-job====="
 
 
@@ -55,8 +57,11 @@ class JobReport:
 _LAUNCH = r"""
 if [ ! -f "$d/rc" ] && [ ! -d "$d/claimed" ]; then
   mkdir -p "$d" "$OPSPLAY_RUN_DIR" || exit 91
-  IFS= read -r secrets
-  cat > "$d/script.$$" && mv "$d/script.$$" "$d/script" || exit 92
+  IFS=' ' read -r length secrets || exit 94
+  cat > "$d/script.$$" || exit 92
+  # A line cut while sending ends the input too: what is not whole is never run.
+  if [ "$(wc -c < "$d/script.$$")" -ne "$length" ]; then rm -f "$d/script.$$"; exit 94; fi
+  mv "$d/script.$$" "$d/script" || exit 92
   if [ -n "$secrets" ]; then eval "$(printf %s "$secrets" | base64 -d)"; fi
   starter=nohup; if command -v setsid >/dev/null 2>&1; then starter=setsid; fi
   $starter sh -c 'mkdir "$1/claimed" 2>/dev/null || exit 0
@@ -118,8 +123,8 @@ def _head(job: str, directory: str, turns: int) -> str:
 def start_script(job: str, directory: str, turns: int = _TURNS) -> str:
     """Return the script that starts a job unless it was started, waits a while, and reports.
 
-    Standard input: one line with the secrets (base64 of `export` statements, or empty), then the
-    job's script.
+    Standard input: one line with the script's length in bytes and the secrets (base64 of `export`
+    statements, or nothing), then the job's script.
     """
     return _head(job, directory, turns) + _LAUNCH + _WAIT + _TELL
 
@@ -143,7 +148,8 @@ def payload(script: str, secrets: Mapping[str, Secret]) -> bytes:
     exports = "\n".join(
         f"export {name}; {assign(name, secret.reveal())}" for name, secret in secrets.items()
     )
-    return base64.b64encode(exports.encode()) + b"\n" + script.encode()
+    body = script.encode()
+    return f"{len(body)} ".encode() + base64.b64encode(exports.encode()) + b"\n" + body
 
 
 def read_report(text: str) -> JobReport:
@@ -153,7 +159,8 @@ def read_report(text: str) -> JobReport:
     if state not in set(JobState) or not status.strip().lstrip("-").isdigit():
         raise UnreadableAnswer(f"the host said {first!r} of a job, which proves nothing")
     output, _, errors = rest.partition(f"\n{_SPLIT}\n")
-    return JobReport(JobState(state), int(status), output, errors)
+    ended = state == JobState.ENDED
+    return JobReport(JobState(state), int(status) if ended else -1, output, errors)
 
 
 @dataclass(frozen=True)
@@ -203,7 +210,13 @@ class Job:
         return min(self.turns, max(1, int(seconds / 0.05)))
 
     def _call(self, script: str, data: bytes) -> JobReport:
-        answer = self.transport.run(script, stdin=data, timeout=90.0)
+        try:
+            answer = self.transport.run(script, stdin=data, timeout=_ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise LineCut(
+                f"host {self.transport.host} did not answer within {_ANSWER_SECONDS:.0f} s",
+                state="the act under way goes on on the host",
+            ) from error
         if not answer.ok:
             raise UnreadableAnswer(
                 f"the host could not keep a job (exit status {answer.exit_status}):"

@@ -33,15 +33,18 @@ def take_script(site: Site, run: str, now: datetime) -> str:
             assign("now", str(int(now.timestamp()))),
             'mkdir -p "$HOME/.opsplay/locks" || exit 1',
             f'd="$HOME/.opsplay/locks/"{quote(lock_name(site))}',
-            # An expired lock is moved away by rename: of two takers only one succeeds.
-            'if [ -f "$d/holder" ] && [ "$(sed -n 4p "$d/holder")" -lt "$now" ]; then',
-            '  mv "$d" "$d.expired.$$" && rm -rf "$d.expired.$$"; fi',
+            # Of two who find it expired one moves it away; the other must not move the new one.
+            'old=$(cat "$d/holder" 2>/dev/null); until=$(printf "%s\\n" "$old" | sed -n 4p)',
+            'if [ "${until:-$now}" -lt "$now" ] && mkdir "$d.expired" 2>/dev/null; then',
+            '  [ "$(cat "$d/holder" 2>/dev/null)" != "$old" ] || mv "$d" "$d.expired/"',
+            '  rm -rf "$d.expired"; fi',
+            # A holder that died between mkdir and its note left an empty lock: it is the next one's.
+            'mkdir "$d" 2>/dev/null || { n=0; while [ ! -f "$d/holder" ] && [ "$n" -lt 3 ]; do',
+            "  n=$((n+1)); sleep 1; done; }",
             assign("note", note),
-            'if mkdir "$d" 2>/dev/null; then',
-            '  printf "%s\\n" "$note" > "$d/holder.new" && mv "$d/holder.new" "$d/holder"; fi',
-            'n=0; while [ ! -f "$d/holder" ] && [ "$n" -lt 3 ]; do n=$((n+1)); sleep 1; done',
-            # A holder that died between mkdir and its note left an empty lock: it is ours.
-            '[ -f "$d/holder" ] || printf "%s\\n" "$note" > "$d/holder"',
+            # A link appears whole, and fails where a note is: of two takers one succeeds.
+            'if [ ! -f "$d/holder" ]; then printf "%s\\n" "$note" > "$d/note.$$"',
+            '  ln "$d/note.$$" "$d/holder" 2>/dev/null; rm -f "$d/note.$$"; fi',
             'cat "$d/holder"',
         ]
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from opsplay.core.action import Action, Clone, Restore, Shell, Store, UndoRun, Visit, Write
+from opsplay.core.errors import UnreadableAnswer
 from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.clone import copy
-from opsplay.engine.context import Context, Surroundings
+from opsplay.engine.context import PASS_HEADER, Context, Surroundings
 from opsplay.engine.restore import bring_back
 from opsplay.engine.snapshots import find
 from opsplay.engine.store import take
@@ -42,9 +44,9 @@ def perform(  # noqa: PLR0911 - one return an action
             run_shell(context.job(environment, sequence), Shell(write_script(action)))
             return Outcome(f"wrote {action.path}")
         case Store():
-            return _store(context, action, environment, sequence)
+            return _store(context, action, around, sequence)
         case Restore():
-            return _restore(context, action, environment)
+            return _restore(context, action, around)
         case Clone():
             return Outcome(copy(context, action, environment, sequence))
         case Visit():
@@ -55,13 +57,17 @@ def perform(  # noqa: PLR0911 - one return an action
             assert_never(action)
 
 
-def _store(context: Context, action: Store, environment: str, sequence: int) -> Outcome:
-    site, tools = context.at(environment), context.tools
+def _store(context: Context, action: Store, around: Surroundings, sequence: int) -> Outcome:
+    site, tools = context.at(around.environment), context.tools
     vault, settings = tools.vault(site.vault)
+
+    def retried(error: str, attempt: int, seconds: float) -> None:
+        context.write("retry", error=error, attempt=attempt, wait_seconds=round(seconds, 2))
+
     snapshot = take(
         action,
         site,
-        context.transport(environment),
+        context.transport(around.environment),
         vault,
         settings,
         run=context.run,
@@ -69,16 +75,27 @@ def _store(context: Context, action: Store, environment: str, sequence: int) -> 
         clock=tools.clock,
         progress=tools.progress,
         segment_bytes=tools.segment_bytes,
+        retried=retried,
+        cms_version=_version(context, around.environment),
     )
     stored = sum(segment.bytes for stream in snapshot.streams for segment in stream.segments)
     detail = f"snapshot {snapshot.snap}, {stored / 1e6:.1f} MB, confirmed by the storage"
     return Outcome(detail, {"snapshot": snapshot.snap, "bytes": stored})
 
 
-def _restore(context: Context, action: Restore, environment: str) -> Outcome:
-    site, tools = context.at(environment), context.tools
+def _version(context: Context, environment: str) -> str:
+    try:
+        return context.ask(environment, context.at(environment).cms.facts()).version
+    except UnreadableAnswer:
+        return ""  # a site too broken to tell its version is saved all the same
+
+
+def _restore(context: Context, action: Restore, around: Surroundings) -> Outcome:
+    environment, tools = around.environment, context.tools
+    site = context.at(environment)
     vault, settings = tools.vault(site.vault)
     snapshot = find(vault, site.name, action.snapshot)
+    known = around.headers.get(PASS_HEADER, "")
     bring_back(
         snapshot,
         site,
@@ -88,6 +105,7 @@ def _restore(context: Context, action: Restore, environment: str) -> Outcome:
         include=action.include,
         clock=tools.clock,
         progress=tools.progress,
+        door=hashlib.sha256(known.encode()).hexdigest() if known else "",
     )
     return Outcome(
         f"snapshot {snapshot.snap} is back in {environment}", {"snapshot": snapshot.snap}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,7 +88,20 @@ def _wish(
 
 
 def _mentions(declaration: Declaration, stage_when: str, name: str) -> bool:
-    return name in f"{declaration.settings} {declaration.when} {stage_when}"
+    told = (declaration.when, stage_when, *_templates(declaration.settings))
+    return any(re.search(rf"\b{re.escape(name)}\b", text) for text in told)
+
+
+def _templates(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield from [value] if "{{" in value or "{%" in value else []
+        case Mapping():
+            yield from (text for item in value.values() for text in _templates(item))
+        case list() | tuple():
+            yield from (text for item in value for text in _templates(item))
+        case _:
+            pass
 
 
 def questions_of(site: Site, wishes: Iterable[Iterable[Wish]]) -> tuple[Question, ...]:

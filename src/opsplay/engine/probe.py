@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.query import Answer
 from opsplay.kit.ids import token
+from opsplay.kit.shell import quote
 
 
 def bundle(scripts: Sequence[str], mark: str = "") -> tuple[str, str]:
     """Return one script that runs each of `scripts` in a subshell, and the mark it separates by.
 
     Each subshell has empty standard input; both output streams get a line `MARK index status`
-    after each script, so that nothing is written on the host to keep them apart.
+    after each script, so that nothing is written on the host to keep them apart. A script with a
+    syntax error fails alone: it is read by `eval`, not together with the others.
     """
     mark = mark or f"opsplay-{token()}"
     parts = [
-        f"(\n{script}\n) </dev/null\n"
+        f"( eval {quote(script)}\n) </dev/null\n"
         f"opsplay_status=$?; printf '\\n{mark} {index} %s\\n' \"$opsplay_status\";"
         f" printf '\\n{mark} {index} %s\\n' \"$opsplay_status\" >&2"
         for index, script in enumerate(scripts)

@@ -63,7 +63,7 @@ def _chosen(snapshot: Snapshot, include: frozenset[str]) -> tuple[Stream, ...]:
     if lacking := sorted(include - held):
         raise InvalidInput(
             f"backup {snapshot.snap} holds {', '.join(sorted(held))}, not {', '.join(lacking)}",
-            next_command=f"opsplay backups {snapshot.site}",
+            next_command=f"invoke backups {snapshot.site}",
         )
     return tuple(stream for stream in snapshot.streams if stream.name in include)
 
@@ -74,7 +74,7 @@ def _insist_on_every_part(vault: Vault, snapshot: Snapshot) -> None:
             f"backup {snapshot.snap} is not whole: " + "; ".join(problems),
             site=snapshot.site,
             state=_UNCHANGED,
-            next_command=f"opsplay backups {snapshot.site}",
+            next_command=f"invoke backups {snapshot.site}",
         )
 
 

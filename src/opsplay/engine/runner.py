@@ -41,6 +41,7 @@ def run_plan(tools: Tools, run: str, playbook: Playbook, plan: Plan) -> tuple[Si
         failed = sum(result.exit_status != ExitStatus.DONE for result in done)
         if too_many(failed, len(done), playbook.max_fail_percentage) or tools.stop.requested:
             reason = f"{failed} of {len(done)} sites of the batch before failed: the line stopped"
+            reason = "stopped on request before its turn" if tools.stop.requested else reason
             behind = [site for rest in groups[number + 1 :] for site in rest]
             results.extend(_leave(tools, run, behind, reason))
             break

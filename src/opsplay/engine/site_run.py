@@ -99,6 +99,7 @@ def _reason(context: Context, stage: str) -> str:
 def _recall(context: Context) -> None:
     for stage in context.history.stages.values():
         for end in stage.finished_steps.values():
+            context.registered.update(end.data.get("registered", {}))
             if State(end.data["state"]) in {State.OK, State.CHANGED}:
                 context.held(str(end.data["kind"]), _environment(context, stage.name))
         for intent in stage.intents:

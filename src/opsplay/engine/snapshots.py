@@ -31,21 +31,24 @@ def snapshots(vault: Vault, site_name: str) -> tuple[Snapshot, ...]:
         return tuple(pool.map(lambda key: load(vault, key), keys))
 
 
-def find(vault: Vault, site_name: str, snap: str) -> Snapshot:
-    """Return the snapshot of that name; `last` stands for the newest.
+def find(vault: Vault, site_name: str, snap: str, environment: str = "production") -> Snapshot:
+    """Return the snapshot of that name; `last` stands for the newest of `environment`.
 
     Raises:
         VaultRefused: there is none.
     """
     keys = manifest_keys(vault, site_name)
-    fitting = keys[-1:] if snap == "last" else [k for k in keys if k.endswith(f"/{snap}.json")]
-    if not fitting:
-        raise VaultRefused(
-            f"vault {vault.name} holds no backup {snap}",
-            site=site_name,
-            next_command=f"opsplay backups {site_name}",
-        )
-    return load(vault, fitting[0])
+    if snap != "last":
+        keys = tuple(key for key in keys if key.endswith(f"/{snap}.json"))
+    for key in reversed(keys):
+        found = load(vault, key)
+        if snap != "last" or found.environment == environment:
+            return found
+    raise VaultRefused(
+        f"vault {vault.name} holds no backup {snap}",
+        site=site_name,
+        next_command=f"invoke backups {site_name}",
+    )
 
 
 def load(vault: Vault, key: str) -> Snapshot:

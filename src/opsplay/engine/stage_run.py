@@ -167,12 +167,12 @@ class StageRun:
             report = self.context.job(self.environment, event.sequence).wait()
             if event.kind == "intent":
                 outcome = "done" if report.exit_status == 0 else "unknown"
-                self.context.write(
+                self.past.results[event.sequence] = self.context.write(
                     "result",
                     intent=event.sequence,
                     outcome=outcome,
                     detail=f"after the interruption the host says: {report.state}",
-                    facts={},
+                    facts={"output": report.output[-4096:]},
                     seconds=0,
                 )
         self.context.forget(self.environment)

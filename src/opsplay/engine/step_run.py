@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential
 
-from opsplay.core.action import to_data
+from opsplay.core.action import Shell, Write, to_data
 from opsplay.core.change import Change
-from opsplay.core.errors import LineCut, OpsplayError, StepFailed
+from opsplay.core.errors import Interrupted, LineCut, OpsplayError, StepFailed, Unreachable
 from opsplay.core.event import Event, State
 from opsplay.core.playbook import Stage
 from opsplay.core.step import Step
@@ -18,6 +18,7 @@ from opsplay.engine.context import Context, Surroundings
 from opsplay.engine.perform import Outcome, perform
 from opsplay.engine.plan import PlannedStep
 
+_BEFORE = "done before the interruption"
 _CUT_ATTEMPTS = 4
 """How often an act whose line was cut is done again (streams; jobs re-attach by themselves)."""
 
@@ -45,8 +46,8 @@ class StepRun:
     def carry_out(self) -> State:
         """Do the step and return its state. Raises what kept it from being done, journalled."""
         self._write("step_started", name=self.declaration.title)
-        if self.planned.skipped or self._left_out():
-            return self.finish(State.SKIPPED, self.planned.skipped or f"when: {self._when}")
+        if reason := self.planned.skipped or self._left_out():
+            return self.finish(State.SKIPPED, reason)
         try:
             return self._attempts()
         except OpsplayError as error:
@@ -59,8 +60,7 @@ class StepRun:
             self.context.held(self.declaration.kind, self.stage.environment)
         name = self.declaration.register
         if name:
-            output = "".join(str(one.facts.get("output", "")) for one in self.outcomes)
-            self.context.registered[name] = {"state": str(state), "output": output.strip()}
+            self.context.registered[name] = {"state": str(state), "output": self._output()}
         self._write(
             "step_finished",
             name=self.declaration.title,
@@ -68,19 +68,21 @@ class StepRun:
             detail=detail,
             changes=[_brief(change) for change in changes],
             facts=_facts(self.outcomes),
+            registered={name: self.context.registered[name]} if name else {},
             seconds=round(self.context.tools.clock.monotonic() - self.started, 3),
         )
         return state
 
-    @property
-    def _when(self) -> str:
-        return self.declaration.when
+    def _output(self) -> str:
+        return "".join(str(one.facts.get("output", "")) for one in self.outcomes).strip()
 
-    def _left_out(self) -> bool:
-        if not self.planned.later:
-            return False
-        scope = self.context.scope()
-        return bool(self._when) and not self.context.tools.language.is_true(self._when, scope)
+    def _left_out(self) -> str:
+        if self.planned.later:
+            scope = self.context.scope()
+            for when in (self.stage.when, self.declaration.when):
+                if when and not self.context.tools.language.is_true(when, scope):
+                    return f"when: {when}"
+        return ""
 
     def _attempts(self) -> State:
         retrying = Retrying(
@@ -96,9 +98,13 @@ class StepRun:
     def _once(self) -> State:
         step = self._step()
         if self._already_done(step):
-            return self.finish(State.OK, "done before the interruption")
+            self.outcomes = self._outcomes_before()
+            return self.finish(State.OK, _BEFORE)
         changes = self._changes(step)
-        self.outcomes = [self._act(number, change) for number, change in enumerate(changes)]
+        self.outcomes = [
+            self._done_before(step, number) or self._act(number, change)
+            for number, change in enumerate(changes)
+        ]
         if changes and step.convergent:
             self._verify(step)
         detail = "; ".join(one.detail.splitlines()[-1] for one in self.outcomes if one.detail)
@@ -118,6 +124,15 @@ class StepRun:
             return False
         return State(self.past.data["state"]) in {State.OK, State.CHANGED}
 
+    def _outcomes_before(self) -> list[Outcome]:
+        stage, index = self.context.history.stage(self.stage.name), self.planned.index
+        done = [
+            stage.results[one.sequence]
+            for one in stage.intents
+            if one.data["step"] == index and stage.outcome(one) == "done"
+        ]
+        return [Outcome(str(one.data["detail"]), one.data["facts"]) for one in done]
+
     def _changes(self, step: Step[Any]) -> list[Change]:
         environment = self.stage.environment
         site = self.context.at(environment)
@@ -133,6 +148,15 @@ class StepRun:
                 site=self.context.site.name,
             )
 
+    def _done_before(self, step: Step[Any], number: int) -> Outcome | None:
+        # Planning again shows what a convergent step still has to do; only the journal, and the
+        # host that was asked how the act under way ended, know it of the others.
+        if step.convergent or step.observes:
+            return None
+        stage = self.context.history.stage(self.stage.name)
+        result = stage.done_before(self.planned.index, number)
+        return None if result is None else Outcome(_BEFORE, result.data["facts"])
+
     def _act(self, number: int, change: Change) -> Outcome:
         attempts = Retrying(
             stop=stop_after_attempt(_CUT_ATTEMPTS),
@@ -142,14 +166,18 @@ class StepRun:
             before_sleep=self._note_retry,
             reraise=True,
         )
+        intent: Event | None = None
         for attempt in attempts:
             with attempt:
-                return self._try(number, change, attempt.retry_state.attempt_number)
+                self.context.tools.stop.check()
+                # A job is found again by its intent; a new one would do the act a second time.
+                if intent is None or not isinstance(change.do, Shell | Write):
+                    intent = self._intend(number, change, attempt.retry_state.attempt_number)
+                return self._perform(change, intent)
         raise StepFailed("never tried")  # pragma: no cover - Retrying reraises
 
-    def _try(self, number: int, change: Change, attempt: int) -> Outcome:
-        self.context.tools.stop.check()
-        intent = self._write(
+    def _intend(self, number: int, change: Change, attempt: int) -> Event:
+        return self._write(
             "intent",
             change=number,
             attempt=attempt,
@@ -160,35 +188,33 @@ class StepRun:
             action=to_data(change.do),
             undo=to_data(change.undo) if change.undo else None,
         )
+
+    def _perform(self, change: Change, intent: Event) -> Outcome:
         started = self.context.tools.clock.monotonic()
-
-        def result(outcome: str, detail: str, facts: Any) -> None:
-            seconds = round(self.context.tools.clock.monotonic() - started, 3)
-            self.context.write(
-                "result",
-                intent=intent.sequence,
-                outcome=outcome,
-                detail=detail,
-                facts=facts,
-                seconds=seconds,
-            )
-
-        return self._perform(change, intent, result)
-
-    def _perform(
-        self, change: Change, intent: Event, result: Callable[[str, str, Any], None]
-    ) -> Outcome:
         try:
             outcome = perform(self.context, change.do, self.around, intent.sequence)
         except OpsplayError as error:
-            result("failed", str(error), {})
+            # The act may go on on the host: a resume waits for it before it does anything.
+            cut = isinstance(error, LineCut | Unreachable | Interrupted)
+            self._result(intent, "unknown" if cut else "failed", str(error), {}, started)
             raise
         finally:
             if not (self.planned.step and self.planned.step.observes):
                 self.context.forget(self.stage.environment)
-        result("done", outcome.detail, dict(outcome.facts))
+        self._result(intent, "done", outcome.detail, dict(outcome.facts), started)
         self.context.remember(self.declaration.kind, self.stage.environment, _brief(change))
         return outcome
+
+    def _result(self, intent: Event, outcome: str, detail: str, facts: Any, started: float) -> None:
+        seconds = round(self.context.tools.clock.monotonic() - started, 3)
+        self.context.write(
+            "result",
+            intent=intent.sequence,
+            outcome=outcome,
+            detail=detail,
+            facts=facts,
+            seconds=seconds,
+        )
 
     def _note_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -221,8 +221,19 @@ class Lab:
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(one, names))
-        self.processes.stop(["php"])  # OPcache would go on serving what was there before
         self._start(_silent)
+        self._let_go_of_old_code(self.environment(names[0], "production"))
+
+    def _let_go_of_old_code(self, environment: LabEnvironment) -> None:
+        # OPcache would go on serving what was there before; a restart would cut off other sites.
+        script = environment.root / "lab-let-go.php"
+        script.write_text("<?php echo opcache_reset() ? 'done' : 'refused';\n")
+        try:
+            status, said = self.page(f"{environment.url}/{script.name}")
+        finally:
+            script.unlink()
+        if (status, said) != (200, "done"):
+            raise LabBroken(f"OPcache could not be reset: {status} {said[:200]}")
 
     def _empty_bucket(self, prefix: str) -> None:
         if storage.empty_bucket(self.places, prefix):

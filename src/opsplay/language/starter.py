@@ -59,7 +59,7 @@ def write_starter(directory: Path) -> tuple[Path, ...]:
     targets = {directory / path: text for path, text in starter_texts().items()}
     if there := [str(path) for path in targets if path.exists()]:
         cause = f"{', '.join(there)} is there already; nothing was written"
-        raise InvalidInput(cause, next_command="opsplay init ANOTHER-DIRECTORY")
+        raise InvalidInput(cause, next_command="invoke init ANOTHER-DIRECTORY")
     for path, text in targets.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -69,6 +69,8 @@ def _table(acts: tuple[ActStory, ...]) -> Iterator[Text]:
 def _failure(site: SiteStory) -> Iterator[Text]:
     step = site.failure
     if step is None:
+        for line in site.detail.splitlines()[1:]:
+            yield Text(f"{_INDENT}{line}", QUIET)
         return
     yield Text(f"{_INDENT}failed at: {step.stage} › {step.name} (on {step.environment})", "red")
     for line in last_lines(step.detail or site.rollback_reason):

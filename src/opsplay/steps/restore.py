@@ -21,7 +21,7 @@ class Restore(Step[None], kind="restore"):
     convergent: ClassVar[bool] = False
 
     snapshot: str = param(
-        "Which snapshot, as `opsplay backups` names it; `last`: the newest.",
+        "Which snapshot, as `invoke backups` names it; `last`: the newest.",
         default="last",
         examples=["last", "20261122T053107-3f9a1c"],
         minLength=1,

@@ -20,7 +20,7 @@ class Rollback(Step[None], kind="rollback"):
     convergent: ClassVar[bool] = False
 
     run: str = param(
-        "The run to take back, as `opsplay logs` names it; `last`: the last one that changed this "
+        "The run to take back, as `invoke logs` names it; `last`: the last one that changed this "
         "site.",
         default="last",
         examples=["last", "20261122T053107-3f9a1c"],

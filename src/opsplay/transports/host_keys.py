@@ -21,7 +21,7 @@ from opsplay.transports.known_hosts import (
     read,
 )
 
-ACCEPT_COMMAND = "opsplay host.accept"
+ACCEPT_COMMAND = "invoke hosts.accept"
 """Takes the host as the inventory names it, and `--fingerprint` to accept that one key only."""
 
 

@@ -26,7 +26,10 @@ OnRetry = Callable[[OpsplayError, int, float], None]
 """(error, number of the attempt that failed, seconds until the next one), told before waiting."""
 
 FOUR_TIMES_WITHIN_A_MINUTE: stop_base = stop_after_attempt(4) | stop_before_delay(60)
-DOUBLING_FROM_HALF_A_SECOND: wait_base = wait_exponential_jitter(multiplier=0.5, max=15, jitter=0.5)
+"""For a host that has not been heard: it may be gone, or its name may be wrong."""
+A_MINUTE: stop_base = stop_after_attempt(20) | stop_before_delay(60)
+"""For a host that has been heard: something may be half done there, and lines come back."""
+DOUBLING_FROM_HALF_A_SECOND: wait_base = wait_exponential_jitter(multiplier=0.5, max=5, jitter=0.5)
 
 
 def never(_script: str) -> bool:
@@ -43,17 +46,23 @@ class Retry(Around):
         on_retry: OnRetry,
         *,
         safe: Callable[[str], bool] = never,
-        stop: stop_base = FOUR_TIMES_WITHIN_A_MINUTE,
+        stop: stop_base | None = None,
         wait: wait_base = DOUBLING_FROM_HALF_A_SECOND,
         clock: Clock | None = None,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Wrap `inner`; `safe` says which scripts may run twice after a cut line."""
+        """Wrap `inner`; `safe` says which scripts may run twice after a cut line.
+
+        `stop` replaces the two limits above. Once `hurried`, nothing is tried again.
+        """
         super().__init__(inner)
         self._on_retry = on_retry
         self._safe = safe
         self._stop = stop
         self._wait = wait
         self._clock = clock or SystemClock()
+        self._hurried = hurried
+        self._heard = False
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Answer:
         """Run a script; `timeout` is that of each attempt."""
@@ -66,13 +75,19 @@ class Retry(Around):
     def _try(self, script: str, call: Callable[[], T]) -> T:
         attempts = Retrying(
             retry=retry_if_exception(lambda error: self._repeatable(error, script)),
-            stop=self._stop,
+            stop=self._enough,
             wait=self._wait,
             sleep=self._clock.sleep,
             before_sleep=self._tell,
             reraise=True,
         )
-        return attempts(call)
+        answer = attempts(call)
+        self._heard = True
+        return answer
+
+    def _enough(self, state: RetryCallState) -> bool:
+        limit = self._stop or (A_MINUTE if self._heard else FOUR_TIMES_WITHIN_A_MINUTE)
+        return self._hurried() or limit(state)
 
     def _repeatable(self, error: BaseException, script: str) -> bool:
         if isinstance(error, LineCut):

@@ -133,5 +133,5 @@ def line_cut(host: Host) -> LineCut:
     return LineCut(
         f"the line to {host} was cut while a script was under way",
         state="not known: the script may have run to its end, or may still be running",
-        next_command="opsplay resume",
+        next_command="invoke resume",
     )

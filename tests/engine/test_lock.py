@@ -1,0 +1,128 @@
+"""The host lock, by its real scripts on real shells."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from opsplay.core.environment import Environment, Host
+from opsplay.core.errors import Locked, UnreadableAnswer
+from opsplay.core.query import Answer
+from opsplay.core.site import Site
+from opsplay.engine.lock import EXPIRY, free_script, lock_name, read_take, take_script
+
+pytestmark = pytest.mark.real
+
+NOW = datetime(2026, 11, 22, 5, 31, tzinfo=UTC)
+LATER = NOW + EXPIRY + timedelta(seconds=1)
+
+
+def site(root: str = "/srv/it's a shop", name: str = "bakery") -> Site:
+    here = Environment("production", Host("local"), root, "http://shop.example")
+    return Site(name, "paper-test-cms", {"production": here})
+
+
+@pytest.fixture(params=["dash", "bash", "busybox"])
+def sh(request, tmp_path):
+    words = [request.param] + (["sh"] if request.param == "busybox" else [])
+
+    def run(script: str) -> Answer:
+        done = subprocess.run(
+            [*words, "-c", script],
+            env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, check=False, timeout=30,
+        )  # fmt: skip
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def take(sh, run: str, now: datetime = NOW) -> bool:
+    try:
+        read_take(sh(take_script(site(), run, now)), site(), run)
+    except Locked:
+        return False
+    return True
+
+
+def directory(tmp_path):
+    return tmp_path / ".opsplay/locks" / lock_name(site())
+
+
+def test_the_first_run_gets_it_again_and_again_and_no_other_does(sh):
+    assert [take(sh, "run-1"), take(sh, "run-1"), take(sh, "run-2")] == [True, True, False]
+
+
+def test_who_is_refused_is_told_who_holds_it_and_what_to_do(sh):
+    take(sh, "run-1")
+
+    with pytest.raises(Locked, match=r"held by run run-1 of .+@.+ since 2026-11-22 05:31:00 UTC"):
+        read_take(sh(take_script(site(), "run-2", NOW)), site(), "run-2")
+
+
+def test_only_its_holder_frees_it(sh, tmp_path):
+    take(sh, "run-1")
+
+    assert sh(free_script(site(), "run-2")).ok
+    assert not take(sh, "run-2")
+    assert sh(free_script(site(), "run-1")).ok
+    assert sh(free_script(site(), "run-1")).ok
+    assert take(sh, "run-2")
+    assert [path.name for path in (tmp_path / ".opsplay/locks").iterdir()] == [lock_name(site())]
+
+
+def test_an_old_lock_belongs_to_nobody(sh):
+    take(sh, "run-1")
+
+    assert not take(sh, "run-2", NOW + EXPIRY - timedelta(seconds=1))
+    assert take(sh, "run-2", LATER)
+    assert not take(sh, "run-1", LATER)
+
+
+def test_of_many_who_want_it_at_once_one_gets_it(sh, tmp_path):
+    for state in ("absent", "expired"):
+        if state == "expired":
+            (directory(tmp_path) / "holder").write_text("run-old\nwho\nwhen\n1\n")
+        with ThreadPoolExecutor(8) as pool:
+            won = [one for one in pool.map(lambda n: take(sh, f"run-{n}") and f"run-{n}", range(8)) if one]
+        assert len(won) == 1, state
+        assert (directory(tmp_path) / "holder").read_text().splitlines()[0] == won[0]
+
+
+def test_an_empty_lock_of_a_killed_taker_goes_to_one_of_the_next(sh, tmp_path):
+    directory(tmp_path).mkdir(parents=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda number: take(sh, f"run-{number}"), range(4))) == 1
+
+
+def test_a_taker_that_was_slow_does_not_take_over_a_newer_lock(sh, tmp_path):
+    # As if it had looked at the old holder, and another had taken the lock since.
+    take(sh, "run-1")
+    (directory(tmp_path) / "holder").write_text("run-old\nwho\nwhen\n1\n")
+    script = take_script(site(), "slow", NOW)
+    pause = script.replace('mkdir "$d.expired"', f'{{ {_taken_by_another(tmp_path)}; mkdir "$d.expired"; }}')
+    assert pause != script
+
+    with pytest.raises(Locked, match="held by run quick"):
+        read_take(sh(pause), site(), "slow")
+
+
+def _taken_by_another(tmp_path) -> str:
+    note = f"quick\\nwho\\nwhen\\n{int(LATER.timestamp())}\\n"
+    return f'printf "{note}" > "$d/holder"'
+
+
+def test_sites_are_kept_apart_by_their_root_not_by_their_name():
+    assert lock_name(site("/srv/a/")) == lock_name(site("/srv/a", "other"))
+    assert lock_name(site("/srv/a")) != lock_name(site("/srv/b"))
+
+
+def test_a_host_that_cannot_keep_a_lock_is_not_believed(sh, tmp_path):
+    (tmp_path / ".opsplay").write_text("a file is in the way")
+
+    with pytest.raises(UnreadableAnswer, match="could not be taken"):
+        read_take(sh(take_script(site(), "run-1", NOW)), site(), "run-1")

@@ -1,0 +1,158 @@
+"""kill -9 of the controller at every journal write of a production stage: nothing stays half done."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+from threading import Lock
+
+import pytest
+from tests.stories.conftest import Ops
+
+pytestmark = [pytest.mark.real, pytest.mark.story]
+
+DIES = Path(__file__).with_name("dies.py")
+AFTER_AN_ACT = {
+    "baseline", "bracket_closed", "bracket_opened", "lock_freed", "lock_taken", "result",
+    "undo_result",
+}  # fmt: skip
+"""Events that tell how an act went: death right before one leaves the act done and untold."""
+
+RESETTING = Lock()
+"""One reset at a time: the lab looks after its daemons in each."""
+
+BOOK = """\
+name: Straight to production
+sites: {site}
+stages:
+  - name: Publish
+    maintenance: true
+    on_failure: rollback
+    steps:
+{steps}      - module_update: {{to: latest}}
+      - smoke_test: {{}}
+"""
+CORE = "      - cms_update: {to: latest}\n"
+
+
+def updates_well(ops: Ops) -> None:
+    ops.lab.offer(core=["6.5.5"], plugins={"lab-shop": "1.1.0"})
+
+
+def breaks_in_production(ops: Ops) -> None:
+    ops.lab.offer(core=[], plugins={"lab-shop": "1.3.0"})
+
+
+def arrange(ops: Ops, site: str, steps: str, *, fatal: bool) -> None:
+    with RESETTING:
+        ops.lab.reset(site)
+    ops.lab.switch_fatal(site, "production", on=fatal)
+    ops.write("direct.yaml", BOOK.format(site=site, steps=steps))
+    shutil.rmtree(ops.folder / ".opsplay", ignore_errors=True)
+
+
+def stage_kinds(ops: Ops) -> list[str]:
+    kinds = ops.kinds()
+    return kinds[kinds.index("stage_started") : kinds.index("stage_finished") + 1]
+
+
+def points(kinds: list[str]) -> list[tuple[str, int]]:
+    after = [("after", number) for number in range(len(kinds))]
+    before = [("before", number) for number, kind in enumerate(kinds) if kind in AFTER_AN_ACT]
+    return sorted(after + before, key=lambda point: (point[1], point[0]))
+
+
+def kill_and_resume(ops: Ops, site: str, steps: str, point: tuple[str, int], *, fatal: bool) -> str:
+    """Return what is wrong in the end; nothing when all is well."""
+    lab = ops.lab
+    arrange(ops, site, steps, fatal=fatal)
+    before = lab.fingerprint(site, "production")
+    killed = subprocess.run(
+        [sys.executable, str(DIES), "playbooks/direct.yaml", "Publish", point[0], str(point[1])],
+        cwd=ops.folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    if killed.returncode != -9:
+        return f"was not killed: {killed.returncode} {killed.stderr[-300:]}"
+    resumed = ops("resume", "last")
+    environment = lab.environment(site, "production")
+    version, (status, body) = lab.version(site, "production"), lab.page(environment.url)
+    updated = 'content="1.1.0"' in body and (not steps or version.page == "6.5.5")
+    went_back = 'content="1.0.0"' in body and not before.difference(
+        lab.fingerprint(site, "production")
+    )
+    closed = (environment.root / ".maintenance").exists() or (
+        environment.root / "wp-content/mu-plugins/opsplay-closed.php"
+    ).exists()
+    locks = list((environment.home / ".opsplay/locks").glob("*"))
+    wrong = {
+        f"page answers {status}": status != 200,
+        "neither updated nor as before": not (updated or went_back),
+        "updated although it breaks": fatal and updated,
+        "visitors are still kept out": closed,
+        f"locks are left: {locks}": bool(locks),
+        "database and files disagree": version.schema != version.wanted_schema,
+        f"resume ended with {resumed.exit_status}: {resumed.text[-600:]}": resumed.exit_status
+        not in {0, 3},
+    }
+    return "; ".join(what for what, is_so in wrong.items() if is_so)
+
+
+def every_point(ops: Ops, tmp_path: Path, steps: str, *, fatal: bool) -> list[str]:
+    """Try every point, two at a time on two sites; return what went wrong where."""
+    arrange(ops, "bakery", steps, fatal=fatal)
+    whole = ops("run", "playbooks/direct.yaml")
+    assert whole.exit_status == (3 if fatal else 0), whole.text
+    wanted = points(stage_kinds(ops))
+    print(f"{len(wanted)} points of death over {len(stage_kinds(ops))} journal writes")
+    workers: Queue[tuple[Ops, str]] = Queue()
+    for site in ("bakery", "florist"):
+        folder = tmp_path / site
+        shutil.copytree(ops.folder, folder, symlinks=True)
+        workers.put((replace(ops, folder=folder), site))
+
+    def attempt(point: tuple[str, int]) -> str:
+        own, site = workers.get()
+        try:
+            wrong = kill_and_resume(own, site, steps, point, fatal=fatal)
+            return f"killed {point[0]} write {point[1]} on {site}: {wrong}" if wrong else ""
+        finally:
+            workers.put((own, site))
+
+    with ThreadPoolExecutor(2) as pool:
+        return [wrong for wrong in pool.map(attempt, wanted) if wrong]
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_a_kill_at_any_write_of_an_update_ends_updated_or_as_before(ops, tmp_path):
+    updates_well(ops)
+
+    assert every_point(ops, tmp_path, CORE, fatal=False) == []
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(1800)
+def test_a_kill_at_any_write_of_a_rollback_ends_as_before(ops, tmp_path):
+    breaks_in_production(ops)
+
+    assert every_point(ops, tmp_path, "", fatal=True) == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["bracket_opened", "intent", "bracket_closing"])
+def test_a_kill_at_a_telling_moment_ends_well(ops, kind):
+    updates_well(ops)
+    arrange(ops, "bakery", "", fatal=False)
+    assert ops("run", "playbooks/direct.yaml").exit_status == 0
+    number = stage_kinds(ops).index(kind)
+
+    assert kill_and_resume(ops, "bakery", "", ("after", number), fatal=False) == ""
