@@ -100,7 +100,7 @@ def test_every_verb_teaches_itself_with_its_exit_statuses(here, verb):
         (["--bogus"], "opsplay has no flag --bogus"),
         (["--config"], "--config needs a value"),
         (["run", "nope.yaml"], "no playbook nope.yaml (there is: playbooks/failing.yaml"),
-        (["run", "playbooks/hello.yaml", "--extra-vars", "x"], "--extra-vars 'x'"),
+        (["run", "playbooks/hello.yaml", "--extra-vars", "words"], "--extra-vars 'words'"),
         (["logs", "--since", "soon"], "--since 'soon' is not a time"),
         (["logs", "last"], "no journal in .opsplay"),
         (["demo", "--playbook", "playbooks/hello.yaml"], "inventory/lab.yaml is not here"),

@@ -10,11 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from opsplay.core.drivers import Facts, LogPosition, Module, Offer, driver
+from opsplay.core.drivers import Facts, LogPosition, Module, Offer
 from opsplay.core.environment import Environment
 from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.query import Answer, Query
 from opsplay.kit.shell import assign, quote
+
+NAME = "paper-test-cms"
+"""Registered for the tests that want it, and not for others: schemas name every driver."""
 
 _FACTS = """
 [ -f "$root/version" ] || exit 1
@@ -23,7 +26,6 @@ cat "$root/version" "$root/schema" && cat "$root.offer" 2>/dev/null; true
 _POINT = 'point="$OPSPLAY_RUN_DIR/restore-point"\n'
 
 
-@driver("paper-test-cms")
 @dataclass(frozen=True)
 class PaperCms:
     environment: Environment

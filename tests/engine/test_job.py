@@ -105,6 +105,16 @@ def test_a_secret_reaches_the_job_but_no_file_and_no_command_line(home, tools):
         assert path.is_dir() or b"s3cr3t" not in path.read_bytes(), path
 
 
+def test_a_secret_that_the_job_prints_is_told_once_and_not_kept_on_the_host(home, tools):
+    secret = Secret("env:TOKEN", lambda _: "s3cr3t")
+
+    report = job(tools).run('echo "$TOKEN"; echo "$TOKEN" >&2', secrets={"TOKEN": secret})
+
+    assert (report.output.strip(), report.errors.strip()) == ("s3cr3t", "s3cr3t")
+    for path in home.rglob("*"):
+        assert path.is_dir() or b"s3cr3t" not in path.read_bytes(), path
+
+
 def test_a_killed_job_is_lost_and_not_taken_for_done(home, tools):
     one = job(tools)
     script = 'echo $$ > "$HOME/pid"; sleep 60'

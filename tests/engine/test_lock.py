@@ -87,7 +87,11 @@ def test_of_many_who_want_it_at_once_one_gets_it(sh, tmp_path):
         if state == "expired":
             (directory(tmp_path) / "holder").write_text("run-old\nwho\nwhen\n1\n")
         with ThreadPoolExecutor(8) as pool:
-            won = [one for one in pool.map(lambda n: take(sh, f"run-{n}") and f"run-{n}", range(8)) if one]
+            won = [
+                one
+                for one in pool.map(lambda n: take(sh, f"run-{n}") and f"run-{n}", range(8))
+                if one
+            ]
         assert len(won) == 1, state
         assert (directory(tmp_path) / "holder").read_text().splitlines()[0] == won[0]
 
@@ -104,7 +108,9 @@ def test_a_taker_that_was_slow_does_not_take_over_a_newer_lock(sh, tmp_path):
     take(sh, "run-1")
     (directory(tmp_path) / "holder").write_text("run-old\nwho\nwhen\n1\n")
     script = take_script(site(), "slow", NOW)
-    pause = script.replace('mkdir "$d.expired"', f'{{ {_taken_by_another(tmp_path)}; mkdir "$d.expired"; }}')
+    pause = script.replace(
+        'mkdir "$d.expired"', f'{{ {_taken_by_another(tmp_path)}; mkdir "$d.expired"; }}'
+    )
     assert pause != script
 
     with pytest.raises(Locked, match="held by run quick"):

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.engine import paper_cms as _registers  # noqa: F401
-
 from opsplay import app
 from opsplay.app.options import Options, RunResult
 from opsplay.core.event import Event

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.reports.events import BROKEN, PLAN, RUN, START, good_run, rolled_back_run
+from tests.reports.events import BROKEN, PLAN, RUN, START, Script, good_run, rolled_back_run
 
 from opsplay.core.errors import ExitStatus, InvalidInput, Locked, OpsplayError, Problem
 from opsplay.core.event import State
@@ -96,6 +96,18 @@ def test_the_last_twenty_lines_of_a_failure_are_shown():
     assert "line 25\n" in text
     assert "line 6\n" in text
     assert "line 5\n" not in text
+
+
+def test_a_site_that_failed_before_any_step_says_state_and_next_command():
+    play = Script()
+    play.start("bakery")
+    refused = Locked("held by run A", state="nothing changed", next_command="invoke resume A")
+    play("site_finished", "bakery", state="failed", detail=str(refused), exit_status=6)
+
+    text = plain(summary(tell(play.finish(6, "failed"))))
+
+    assert "held by run A" in text
+    assert "    state: nothing changed\n    try: invoke resume A\n" in text
 
 
 @pytest.mark.parametrize("status", list(ExitStatus))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import keyword
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from opsplay.steps.file import SeenFile
 
 steps.load()
 CASES = sorted(Path(__file__).with_name("cases").glob("*/*.yaml"))
-SHOWN = ("before", "after", "loses", "key", "version", "package")
+SHOWN = ("before", "after", "loses", "key", "version", "package", "difference")
 
 
 def site(environment: str) -> Site:
@@ -63,10 +64,13 @@ def seen(kind: str, case: dict[str, Any]) -> Any:
         case "cms_update" | "module_update":
             return _facts(told)
         case "file":
-            content = told.get("content")
-            return SeenFile(content and content.encode(), told.get("mode", 0o644))
+            return _file(told["content"].encode(), told.get("mode", 0o644)) if told else SeenFile()
         case _:
             return told
+
+
+def _file(content: bytes, mode: int) -> SeenFile:
+    return SeenFile(hashlib.sha256(content).hexdigest(), len(content), mode, content)
 
 
 def _facts(told: dict[str, Any]) -> Facts:
@@ -80,6 +84,7 @@ def _facts(told: dict[str, Any]) -> Facts:
         wanted_database_version="56657",
         modules=modules,
         offers=tuple(Offer(**offer) for offer in told.get("offers", [])),
+        unfinished={key: Offer(**offer) for key, offer in told.get("unfinished", {}).items()},
     )
     plain = ("version", "database_version", "wanted_database_version", "source_error")
     return replace(facts, **{key: told[key] for key in plain if key in told})

@@ -3,18 +3,15 @@
 import subprocess
 from pathlib import Path
 
-import pytest
 from tests.steps.test_cases import site
 
 from opsplay.core.environment import Environment, Host
-from opsplay.core.errors import StepFailed, UnreadableAnswer
 from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import KINDS
 from opsplay.kit.secret import Secret
 from opsplay.steps.cms_update import CmsUpdate, RehearsedCmsUpdate
 from opsplay.steps.command import Command, Variable
-from opsplay.steps.file import File, SeenFile
 from opsplay.steps.module_update import ModuleUpdate
 from opsplay.steps.smoke_test import SmokeTest
 from opsplay.steps.staging_clone import StagingClone
@@ -28,37 +25,6 @@ def at(root: Path) -> Site:
 def asked(query: Query):
     done = subprocess.run(["sh", "-c", query.script], capture_output=True, text=True, check=False)
     return query.read(Answer(done.returncode, done.stdout, done.stderr))
-
-
-def test_a_file_is_seen_as_it_is_with_odd_names_and_bytes(tmp_path: Path):
-    path = tmp_path / "it's odd.txt"
-    step = File(path="it's odd.txt", content="x")
-    assert asked(step.probe(at(tmp_path))) == SeenFile(None)
-
-    path.write_bytes("é\n\n".encode() + b"\xff\x00")
-    path.chmod(0o640)
-
-    assert asked(step.probe(at(tmp_path))) == SeenFile(b"\xc3\xa9\n\n\xff\x00", 0o640)
-
-
-def test_an_empty_file_is_not_an_absent_one(tmp_path: Path):
-    (tmp_path / "empty").touch(mode=0o644)
-
-    assert asked(File(path="empty", content="").probe(at(tmp_path))).content == b""
-
-
-def test_directories_and_huge_files_are_refused(tmp_path: Path):
-    (tmp_path / "huge").write_bytes(b"x" * 1_000_001)
-
-    with pytest.raises(UnreadableAnswer, match="larger than"):
-        asked(File(path="huge", content="").probe(at(tmp_path)))
-    with pytest.raises(UnreadableAnswer, match="it is a directory"):
-        asked(File(path=str(tmp_path), content="").probe(at(tmp_path)))
-
-
-def test_a_file_without_a_way_back_is_not_overwritten():
-    with pytest.raises(StepFailed, match="no UTF-8 text"):
-        list(File(path="logo", content="x").plan(site("staging"), SeenFile(b"\xff", 0o644)))
 
 
 def test_unless_is_asked_in_the_root_and_believed_by_its_status(tmp_path: Path):

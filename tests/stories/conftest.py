@@ -99,4 +99,7 @@ def ops(fresh_lab: Lab, tmp_path: Path) -> Ops:
     shutil.copytree(REPOSITORY / "playbooks", folder / "playbooks")
     shutil.copytree(REPOSITORY / "inventory", folder / "inventory")
     (folder / ".lab").symlink_to(fresh_lab.places.directory)
+    for site in ("bakery", "florist"):
+        # The first visitor makes WordPress write options of its own.
+        fresh_lab.page(fresh_lab.environment(site, "production").url)
     return Ops(folder, fresh_lab)

@@ -54,6 +54,8 @@ def arrange(ops: Ops, site: str, steps: str, *, fatal: bool) -> None:
     ops.lab.switch_fatal(site, "production", on=fatal)
     ops.write("direct.yaml", BOOK.format(site=site, steps=steps))
     shutil.rmtree(ops.folder / ".opsplay", ignore_errors=True)
+    # The first visitor makes WordPress write options of its own.
+    ops.lab.page(ops.lab.environment(site, "production").url)
 
 
 def stage_kinds(ops: Ops) -> list[str]:

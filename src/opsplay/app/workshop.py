@@ -13,7 +13,7 @@ from opsplay import cms, steps
 from opsplay.app.options import Options
 from opsplay.core.environment import Host
 from opsplay.core.errors import Locked, OpsplayError
-from opsplay.core.event import Event
+from opsplay.core.event import Event, State
 from opsplay.core.playbook import Declaration, Inventory, Playbook
 from opsplay.core.site import Site
 from opsplay.core.step import Step
@@ -177,7 +177,7 @@ class Workshop:
             vault=self.vault,
             language=self.language,
             events=journal.events,
-            last_change=lambda site, before: last_change(journal, site, before),
+            last_change=lambda site, where, but: last_change(journal, site, where, but),
             progress=self.options.progress,
             learn=self.redactor.learn,
             stop=self.options.stop,
@@ -193,19 +193,35 @@ def undoable(intent: Event) -> bool:
     return bool(intent.data["covered"] or intent.data["undo"])
 
 
-def last_change(journal: Journal, site: str, before: str) -> str:
-    """Return the last run before `before` that changed a site. Raises OpsplayError."""
-    runs = [
-        event.run
-        for event in journal.events()
-        if event.site == site and event.kind == "intent" and undoable(event)
-    ]
-    earlier = [run for run in runs if run != before]
-    if not earlier:
+def last_change(journal: Journal, site: str, environment: str, but: str) -> str:
+    """Return the last run but one whose changes to an environment still stand.
+
+    Runs that were rolled back, by themselves or later, do not count. Raises OpsplayError when there
+    is none.
+    """
+    standing: list[str] = []
+    for event in journal.events():
+        if event.site != site or event.run == but:
+            continue
+        if event.kind == "intent" and undoable(event):
+            if event.data["environment"] == environment and event.run not in standing:
+                standing.append(event.run)
+        elif undone := _undone(event):
+            standing = [run for run in standing if run != undone]
+    if not standing:
         raise OpsplayError(
-            "no earlier run changed this site", site=site, next_command="invoke logs"
+            f"no run changed {environment} in a way that still stands",
+            site=site,
+            state="nothing was changed",
+            next_command="invoke logs",
         )
-    return earlier[-1]
+    return standing[-1]
+
+
+def _undone(event: Event) -> str:
+    if event.kind == "rollback_finished" and event.data["state"] == State.ROLLED_BACK:
+        return event.run
+    return str(event.data["facts"].get("undone", "")) if event.kind == "result" else ""
 
 
 @contextmanager

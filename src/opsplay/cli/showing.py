@@ -26,7 +26,7 @@ def checked(
     from opsplay.reports.plan import plan_text
 
     result = use(options_of(**where))
-    sites = [to_data(site) for site in result.plan.sites]
+    sites = [to_data(site, differences=diff and not json) for site in result.plan.sites]
     if json:
         told = {"playbook": result.plan.playbook, "pending": result.plan.pending, "sites": sites}
         ending = {"exit_status": int(result.exit_status), "meaning": result.exit_status.meaning}
@@ -78,7 +78,7 @@ class _Question:
         from opsplay.engine.plan import to_data
         from opsplay.reports.plan import plan_text
 
-        sites = [to_data(site) for site in plan.sites]
+        sites = [to_data(site, differences=self._diff) for site in plan.sites]
         lay_out(self._console, plan_text(sites, plan.round_trips, diff=self._diff))
         self.declined = not ask("Go on?")
         return not self.declined

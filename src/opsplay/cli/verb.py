@@ -43,6 +43,11 @@ class Verb(Task[Any]):
         self.help = dict(self.texts)
         return super().get_arguments(ignore_unknown_help)
 
+    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
+        opts = super().arg_opts(name, default, taken_names)
+        # Invoke makes the type of the default the kind: `()` would cut each value into letters.
+        return {**opts, "kind": list, "default": []} if name in self.iterable else opts
+
 
 def verb(
     statuses: Sequence[ExitStatus], *, word: str = "", name: str = "", **options: Any

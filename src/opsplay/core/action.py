@@ -6,6 +6,7 @@ proves complete. Scripts are POSIX sh.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -31,11 +32,23 @@ class Shell:
 
 @dataclass(frozen=True)
 class Write:
-    """Put a text into a file on the host: temporary name, then rename."""
+    """Put a text into a file on the host: temporary name, then rename.
+
+    What was there before is kept on the host, below `$OPSPLAY_RUN_DIR/before`.
+    """
 
     path: str
     content: str
     mode: int = 0o644
+
+    @property
+    def kept(self) -> str:
+        """Return the name under which `$OPSPLAY_RUN_DIR/before` keeps what this replaces.
+
+        `NAME` is the file that was there; an empty `NAME.absent` says that there was none.
+        """
+        text = f"{self.path}\0{self.mode:o}\0{self.content}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -25,5 +25,7 @@ class Change:
     """The exact version that `do` brings, for `to: rehearsed`."""
     package: str = ""
     """Where that version's package comes from (URL), for `to: rehearsed`."""
+    difference: str = ""
+    """Unified diff for a person's eyes, during a check; never journalled."""
     covered: bool = False
     """Whether the stage's restore point undoes this too (code and database of the CMS)."""

@@ -6,8 +6,9 @@ itself. Facts about the real CMS, with their traps, stand in the driver's own do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, Protocol, TypeVar
 
 from opsplay.core.environment import Environment
@@ -54,6 +55,9 @@ class Facts:
     boot_error: str = ""
     """Why the CMS does not boot on the command line; empty when it does."""
     php_version: str = ""
+    unfinished: Mapping[str, Offer] = field(default_factory=lambda: MappingProxyType({}))
+    """Updates that were begun and never finished, by key (`core`, `module:akismet`): which version
+    from which package. The files may be a mixture, whatever version they say."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,18 @@ class Driver(Protocol):
         ...
 
     def update_core(self, version: str, package: str) -> str:
-        """Bring core to exactly `version`, migrate the database, keep maintenance mode on if on."""
+        """Bring core to exactly `version`, migrate the database, keep maintenance mode on if on.
+
+        `#sha256=HEX` behind the package's address says which bytes are meant: others are refused.
+        The script prints `package PATH sha256 HEX` of what it used. Empty: migrate only.
+        """
         ...
 
     def update_module(self, name: str, version: str, package: str) -> str:
-        """Bring one module to exactly `version`, keep maintenance mode on if it was on."""
+        """Bring one module to exactly `version`, keep maintenance mode on if it was on.
+
+        About the package see `update_core`; here it may not be empty.
+        """
         ...
 
     def maintenance(self) -> Query[bool]:

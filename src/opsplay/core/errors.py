@@ -104,6 +104,10 @@ class LoginRefused(Unreachable):
     """The host accepts none of our keys for this user; never retried."""
 
 
+class StorageUnreachable(Unreachable):
+    """The storage did not answer. The host still does, so that a stage can be ended in order."""
+
+
 class LineCut(OpsplayError):
     """The line broke while something was under way: what the host did is not known yet."""
 

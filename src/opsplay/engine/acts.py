@@ -5,7 +5,7 @@ from __future__ import annotations
 from opsplay.core.action import Shell, Write
 from opsplay.core.errors import StepFailed
 from opsplay.engine.job import Job, JobReport, JobState
-from opsplay.kit.shell import quote
+from opsplay.kit.shell import assign
 
 
 def run_shell(job: Job, shell: Shell) -> JobReport:
@@ -31,14 +31,29 @@ def accept(report: JobReport) -> JobReport:
 
 
 def write_script(write: Write) -> str:
-    """Return the script that puts a text into a file: temporary name, rename, read back."""
-    path, content = quote(write.path), quote(write.content)
-    return "\n".join(
-        [
-            f'f={path}; t="$f.opsplay.$$"; content={content}',
-            # A job's umask is 077; a directory that visitors' files lie in must be open to them.
-            '(umask 022; mkdir -p "$(dirname "$f")") || exit 1',
-            f'(umask 077; printf %s "$content" > "$t") && chmod {write.mode:o} "$t" || exit 1',
-            'mv "$t" "$f" && printf %s "$content" | cmp -s - "$f"',
-        ]
-    )
+    """Return the script that puts a text into a file: keep the old one, rename, read back.
+
+    Run again, it keeps what it kept at first: the way back must not lead to its own text.
+    """
+    values = {"f": write.path, "content": write.content, "mode": f"{write.mode:o}"}
+    lines = [assign(name, value) for name, value in values.items()]
+    return "\n".join([*lines, assign("kept", write.kept), _WRITE])
+
+
+_WRITE = r"""
+t="$f.opsplay.$$"
+before=${OPSPLAY_RUN_DIR:?}/before
+kept=$before/$kept
+(umask 077; mkdir -p "$before") || exit 1
+if [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.absent" ]; then
+  if [ -e "$f" ] || [ -L "$f" ]; then
+    cp -pP "$f" "$kept.new" && mv "$kept.new" "$kept"
+  else
+    : > "$kept.absent"
+  fi || { echo "the old $f could not be kept; nothing was changed" >&2; exit 1; }
+fi
+# A directory that visitors' files lie in must be open to them.
+(umask 022; mkdir -p "$(dirname "$f")") || exit 1
+(umask 077; printf %s "$content" > "$t") && chmod "$mode" "$t" || exit 1
+mv "$t" "$f" && printf %s "$content" | cmp -s - "$f"
+"""

@@ -32,9 +32,9 @@ def _size(text: str, total: int) -> int:
 
 
 def too_many(failed: int, total: int, max_fail_percentage: float) -> bool:
-    """Return whether more than the allowed share of a batch failed.
+    """Return whether more than the allowed share of a batch failed; a whole batch always is.
 
-    >>> too_many(0, 4, 0), too_many(1, 4, 0), too_many(1, 4, 25)
-    (False, True, False)
+    >>> too_many(0, 4, 0), too_many(1, 4, 0), too_many(1, 4, 25), too_many(1, 1, 100)
+    (False, True, False, True)
     """
-    return total > 0 and failed * 100 / total > max_fail_percentage
+    return total > 0 and (failed == total or failed * 100 / total > max_fail_percentage)

@@ -8,18 +8,18 @@ from opsplay.core.site import Site
 from opsplay.core.transport import Channel
 from opsplay.engine.acts import run_shell
 from opsplay.engine.context import Context
+from opsplay.engine.job import Job
 
 _PIECE = 262144
 
 
-def copy(context: Context, clone: Clone, environment: str, sequence: int) -> str:
+def copy(context: Context, clone: Clone, job: Job, environment: str) -> str:
     """Copy files and database, then finish the clone; return what was done in one line.
 
     Raises StepFailed when any part of a pipe did not end well, LineCut when the line broke between
     two hosts (the copy then starts anew).
     """
     source, target = context.at(clone.source), context.at(environment)
-    job = context.job(environment, sequence)
     if source.here.host == target.here.host:
         run_shell(job, Shell(f"{local_script(source, target)}\n(\n{clone.finish}\n)"))
         return f"copied from {clone.source} on the same host"

@@ -68,8 +68,14 @@ class Context:
 
     def remember(self, kind: str, environment: str, change: Mapping[str, str]) -> None:
         """Note what a step brought to an environment, for `to: rehearsed`."""
-        if change.get("key"):
-            self.brought.setdefault((kind, environment), {})[change["key"]] = change
+        if not change.get("key"):
+            return
+        known = self.brought.setdefault((kind, environment), {})
+        before = known.get(change["key"], {})
+        # Only its database was left to migrate: the package is still the one that brought it.
+        if not change["package"] and before.get("version") == change["version"]:
+            change = {**change, "package": before.get("package", "")}
+        known[change["key"]] = change
 
     def held(self, kind: str, environment: str) -> None:
         """Note that a step of this kind was carried out, whether or not it had to change anything."""
@@ -90,9 +96,9 @@ class Context:
             if question.environment != environment
         }
 
-    def job(self, environment: str, sequence: int, run: str = "") -> Job:
-        """Return the job that belongs to a journalled act; `run`: whose directory it works in."""
-        directory = run_directory(run or self.run, self.site.name, environment)
+    def job(self, environment: str, stage: str, sequence: int, run: str = "") -> Job:
+        """Return the job of a journalled act; `run`: whose directory of that stage it works in."""
+        directory = run_directory(run or self.run, self.site.name, environment, stage)
         transport = self.transport(environment)
         return Job(f"{self.run}-{sequence}", directory, transport, self.tools)
 
@@ -102,6 +108,7 @@ class Surroundings:
     """What an act needs to know of its stage."""
 
     environment: str
+    stage: str
     headers: Mapping[str, str]
     """Headers that pass the closed door; empty when it is open."""
     baseline: Mapping[str, Any] | None

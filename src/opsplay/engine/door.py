@@ -26,6 +26,9 @@ class Door:
 
     context: Context
     environment: str
+    stage: str
+    touched: bool = False
+    """Whether it may be closed: set before anything is sent, so that it is opened in any case."""
     _pass: str = ""
 
     @property
@@ -35,6 +38,7 @@ class Door:
 
     def close(self) -> Event:
         """Keep visitors out, and believe it when it has been read back."""
+        self.touched = True
         secret = token()
         cms = self.context.at(self.environment).cms
         digest = hashlib.sha256(secret.encode()).hexdigest()
@@ -52,10 +56,10 @@ class Door:
         context = self.context
         act = context.write("bracket_closing", bracket=MAINTENANCE, **verdict)
         script = context.at(self.environment).cms.open_to_visitors()
-        run_shell(context.job(self.environment, act.sequence), Shell(script))
+        run_shell(context.job(self.environment, self.stage, act.sequence), Shell(script))
         context.forget(self.environment)
         self._expect(closed=False)
-        self._pass = ""
+        self._pass, self.touched = "", False
         now = context.tools.clock.now()
         seconds = 0.0 if closed_since is None else (now - closed_since.at).total_seconds()
         context.downtime += seconds
@@ -66,11 +70,16 @@ class Door:
             seconds=round(seconds, 3),
         )
 
+    def is_closed(self) -> bool:
+        """Return whether the host says that visitors are kept out now."""
+        site = self.context.at(self.environment)
+        return self.context.ask(self.environment, site.cms.maintenance())
+
     def _bracket(self, bracket: str, script: str) -> Event:
         context, clock = self.context, self.context.tools.clock
         started = clock.monotonic()
         act = context.write("bracket_opening", bracket=bracket, environment=self.environment)
-        run_shell(context.job(self.environment, act.sequence), Shell(script))
+        run_shell(context.job(self.environment, self.stage, act.sequence), Shell(script))
         context.forget(self.environment)
         seconds = round(clock.monotonic() - started, 3)
         context.write(
@@ -80,7 +89,7 @@ class Door:
 
     def _expect(self, *, closed: bool) -> None:
         site = self.context.at(self.environment)
-        if self.context.ask(self.environment, site.cms.maintenance()) != closed:
+        if self.is_closed() != closed:
             wanted = "closed to" if closed else "open for"
             raise StepFailed(
                 f"the site should now be {wanted} visitors, but it says it is not",

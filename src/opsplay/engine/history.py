@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from opsplay.core.event import Event, State
 
@@ -35,7 +34,20 @@ class StageHistory:
     baseline: Event | None = None
     rollback: Event | None = None
     rollback_end: Event | None = None
+    door_closed: bool = False
+    """Whether it was read back that visitors are kept out."""
     undone: set[int] = field(default_factory=set)
+
+    @property
+    def started(self) -> bool:
+        """Return whether anything was done on the host, or may have been."""
+        return self.locked or bool(self.begun or self.intents)
+
+    @property
+    def went_back(self) -> bool:
+        """Return whether all that the stage did was undone again."""
+        end = self.rollback_end
+        return end is not None and end.data["state"] == State.ROLLED_BACK
 
     @property
     def unresolved(self) -> tuple[Event, ...]:
@@ -56,6 +68,16 @@ class StageHistory:
             and self.outcome(one) == "done"
         ]
         return done[-1] if done else None
+
+    def lost_before(self, step: int, change: int) -> bool:
+        """Return whether a script of this change began on the host and left no status."""
+        return any(
+            (one.data["step"], one.data["change"]) == (step, change)
+            and one.data["action"]["action"] == "Shell"
+            and one.sequence in self.results
+            and "lost" in str(self.results[one.sequence].data["detail"])
+            for one in self.intents
+        )
 
 
 @dataclass
@@ -106,14 +128,17 @@ def _note(stage: StageHistory, event: Event) -> None:  # noqa: C901, PLR0912 - o
             stage.begun.append(event)
             stage.opened.setdefault(str(data["bracket"]), event)
         case "bracket_opened":
-            stage.restore_point = (
-                event if data["bracket"] == "restore point" else stage.restore_point
-            )
+            if data["bracket"] == "restore point":
+                stage.restore_point = event
+            else:
+                stage.door_closed = True
         case "bracket_closing":
             stage.begun.append(event)
-            stage.verdict, stage.detail = State(data["verdict"]), str(data.get("detail", ""))
+            if (verdict := State(data["verdict"])) != State.UNKNOWN:
+                stage.verdict, stage.detail = verdict, str(data.get("detail", ""))
         case "bracket_closed":
             stage.opened.pop(str(data["bracket"]), None)
+            stage.door_closed = False
         case "baseline":
             stage.baseline = event
         case "rollback_started":
@@ -127,8 +152,3 @@ def _note(stage: StageHistory, event: Event) -> None:  # noqa: C901, PLR0912 - o
             stage.rollback_end = event
         case _:
             pass
-
-
-def seconds_between(earlier: Event | None, later: datetime) -> float:
-    """Return the seconds from an event to a moment; 0 without an event."""
-    return 0.0 if earlier is None else (later - earlier.at).total_seconds()

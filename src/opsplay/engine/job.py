@@ -9,6 +9,8 @@ that died can come back and ask how it went.
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,12 +64,16 @@ if [ ! -f "$d/rc" ] && [ ! -d "$d/claimed" ]; then
   # A line cut while sending ends the input too: what is not whole is never run.
   if [ "$(wc -c < "$d/script.$$")" -ne "$length" ]; then rm -f "$d/script.$$"; exit 94; fi
   mv "$d/script.$$" "$d/script" || exit 92
-  if [ -n "$secrets" ]; then eval "$(printf %s "$secrets" | base64 -d)"; fi
+  if [ -n "$secrets" ]; then : > "$d/private"; eval "$(printf %s "$secrets" | base64 -d)"; fi
   starter=nohup; if command -v setsid >/dev/null 2>&1; then starter=setsid; fi
   $starter sh -c 'mkdir "$1/claimed" 2>/dev/null || exit 0
-    echo $$ > "$1/pid"; cd "$HOME" || exit 93
+    # A full disk writes empty files: without a pid nobody could tell that it runs, so it does not.
+    echo $$ > "$1/pid"; [ -s "$1/pid" ] || { rm -f "$1/pid"; rmdir "$1/claimed"; exit 93; }
+    cd "$HOME" || exit 93
+    umask 022
     sh "$1/script" > "$1/out" 2> "$1/err" < /dev/null
-    echo $? > "$1/rc.new" && sync "$1/rc.new" 2>/dev/null; mv "$1/rc.new" "$1/rc"
+    echo $? > "$1/rc.new"; [ -s "$1/rc.new" ] || exit 93
+    sync "$1/rc.new" 2>/dev/null; mv "$1/rc.new" "$1/rc"
   ' opsplay-job "$d" </dev/null >/dev/null 2>&1 &
 fi
 """
@@ -90,7 +96,10 @@ while [ ! -f "$d/rc" ] && [ "$n" -lt "$turns" ]; do
   else sleep 0.25 2>/dev/null || sleep 1; fi
 done
 if [ -f "$d/rc" ]; then echo "ended $(cat "$d/rc")"
-elif [ ! -d "$d/claimed" ]; then echo "absent 0"
+elif [ ! -d "$d/claimed" ]; then
+  # Who bars a job claims it: a start that is still on its way then begins nothing any more.
+  if [ "$bar" = 1 ] && mkdir -p "$d" && ! mkdir "$d/claimed" 2>/dev/null; then echo "running 0"
+  else echo "absent 0"; fi
 elif alive; then echo "running 0"
 else echo "lost 0"; fi
 """
@@ -98,21 +107,29 @@ else echo "lost 0"; fi
 _TELL = rf"""
 if [ -f "$d/rc" ]; then
   tail -c {_TAIL} "$d/out"; printf '\n{_SPLIT}\n'; tail -c {_TAIL} "$d/err"
+  # A command may print its own secrets: what it said is told once, and not kept on the host.
+  if [ -f "$d/private" ]; then : > "$d/out"; : > "$d/err"; fi
 fi
 exit 0
 """
 
 
-def run_directory(run: str, site: str, environment: str) -> str:
-    """Return the name below `~/.opsplay/runs` of what a run keeps for one environment."""
-    return f"{run}/{site}-{environment}"
+def run_directory(run: str, site: str, environment: str, stage: str) -> str:
+    """Return the name below `~/.opsplay/runs` of what one stage of a run keeps on the host.
+
+    Each stage has its own restore point: visitors may have been in between two of them.
+    """
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", stage).strip("-").lower()
+    mark = hashlib.sha256(stage.encode()).hexdigest()[:6]
+    return f"{run}/{site}-{environment}/{plain}-{mark}"
 
 
-def _head(job: str, directory: str, turns: int) -> str:
+def _head(job: str, directory: str, turns: int, *, bar: bool = False) -> str:
     return "\n".join(
         [
             "umask 077",
             assign("turns", str(turns)),
+            assign("bar", str(int(bar))),
             f'd="$HOME/.opsplay/jobs/"{quote(job)}',
             f'OPSPLAY_RUN_DIR="$HOME/.opsplay/runs/"{quote(directory)}',
             'export OPSPLAY_RUN_DIR; mkdir -p "$HOME/.opsplay/jobs"; chmod 700 "$HOME/.opsplay"',
@@ -129,9 +146,12 @@ def start_script(job: str, directory: str, turns: int = _TURNS) -> str:
     return _head(job, directory, turns) + _LAUNCH + _WAIT + _TELL
 
 
-def watch_script(job: str, directory: str, turns: int = _TURNS) -> str:
-    """Return the script that waits a while for a job and reports; it never starts one."""
-    return _head(job, directory, turns) + _WAIT + _TELL
+def watch_script(job: str, directory: str, turns: int = _TURNS, *, bar: bool = False) -> str:
+    """Return the script that waits a while for a job and reports; it never starts one.
+
+    `bar`: a job that was not started cannot be started any more.
+    """
+    return _head(job, directory, turns, bar=bar) + _WAIT + _TELL
 
 
 def kill_script(job: str) -> str:
@@ -189,10 +209,13 @@ class Job:
         report = self._call(start_script(self.name, self.directory, turns), data)
         return self._until_ended(report, ends, timeout)
 
-    def wait(self, timeout: float = 3600.0) -> JobReport:
-        """Wait until the job has ended, is lost or was never there; never start it."""
+    def wait(self, timeout: float = 3600.0, *, bar: bool = False) -> JobReport:
+        """Wait until the job has ended, is lost or was never there; never start it.
+
+        `bar`: if it was never there, see to it that it never will be.
+        """
         ends = self.tools.clock.monotonic() + timeout
-        watch = watch_script(self.name, self.directory, self._turns(timeout))
+        watch = watch_script(self.name, self.directory, self._turns(timeout), bar=bar)
         return self._until_ended(self._call(watch, b""), ends, timeout)
 
     def _until_ended(self, report: JobReport, ends: float, timeout: float) -> JobReport:

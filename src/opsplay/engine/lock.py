@@ -16,6 +16,10 @@ EXPIRY = timedelta(hours=8)
 """A lock older than this belongs to nobody any more."""
 
 
+KEPT = 3
+"""Restore points that stay on the host, counting the one about to be made."""
+
+
 def lock_name(site: Site) -> str:
     """Return the lock's name on the host: one per root directory, whoever calls the site what."""
     return hashlib.sha256(site.here.root.rstrip("/").encode()).hexdigest()[:16]
@@ -33,6 +37,13 @@ def take_script(site: Site, run: str, now: datetime) -> str:
             assign("now", str(int(now.timestamp()))),
             'mkdir -p "$HOME/.opsplay/locks" || exit 1',
             f'd="$HOME/.opsplay/locks/"{quote(lock_name(site))}',
+            assign("note", note),
+            _tidy(site),
+            # Once is enough, unless an expired lock is moved away by another taker meanwhile.
+            "for turn in 1 2 3; do",
+            # What a full disk or a dead taker left behind is nobody's.
+            '[ -s "$d/holder" ] || rm -f "$d/holder"',
+            'find "$d.expired" -maxdepth 0 -mmin +1 -exec rm -rf {} + 2>/dev/null',
             # Of two who find it expired one moves it away; the other must not move the new one.
             'old=$(cat "$d/holder" 2>/dev/null); until=$(printf "%s\\n" "$old" | sed -n 4p)',
             'if [ "${until:-$now}" -lt "$now" ] && mkdir "$d.expired" 2>/dev/null; then',
@@ -41,13 +52,23 @@ def take_script(site: Site, run: str, now: datetime) -> str:
             # A holder that died between mkdir and its note left an empty lock: it is the next one's.
             'mkdir "$d" 2>/dev/null || { n=0; while [ ! -f "$d/holder" ] && [ "$n" -lt 3 ]; do',
             "  n=$((n+1)); sleep 1; done; }",
-            assign("note", note),
             # A link appears whole, and fails where a note is: of two takers one succeeds.
             'if [ ! -f "$d/holder" ]; then printf "%s\\n" "$note" > "$d/note.$$"',
-            '  ln "$d/note.$$" "$d/holder" 2>/dev/null; rm -f "$d/note.$$"; fi',
-            'cat "$d/holder"',
+            # A full disk writes an empty note, which nobody could ever free again.
+            '  [ "$(wc -l < "$d/note.$$")" -eq 4 ] && ln "$d/note.$$" "$d/holder" 2>/dev/null; rm -f "$d/note.$$"; fi',
+            'cat "$d/holder" 2>/dev/null && exit 0; sleep 1; done; cat "$d/holder"',
         ]
     )
+
+
+def _tidy(site: Site) -> str:
+    """Return the lines that keep the newest restore points of this environment, and few jobs."""
+    where = quote(f"{site.name}-{site.here.name}")
+    jobs = 'find "$HOME/.opsplay/jobs" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} +'
+    # Names of runs sort by time.
+    old = f"$(ls -d -- */{where} 2>/dev/null | sort -r | tail -n +{KEPT})"
+    runs = f'for old in {old}; do rm -rf "./$old"; rmdir "${{old%/*}}"; done'
+    return f'{jobs} 2>/dev/null\n(cd "$HOME/.opsplay/runs" && {runs}) 2>/dev/null'
 
 
 def read_take(answer: Answer, site: Site, run: str) -> None:

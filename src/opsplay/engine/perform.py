@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from opsplay.core.action import Action, Clone, Restore, Shell, Store, UndoRun, Visit, Write
 from opsplay.core.errors import UnreadableAnswer
+from opsplay.core.query import Answer
 from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.clone import copy
 from opsplay.engine.context import PASS_HEADER, Context, Surroundings
+from opsplay.engine.job import Job, JobReport, JobState
 from opsplay.engine.restore import bring_back
 from opsplay.engine.snapshots import find
 from opsplay.engine.store import take
@@ -35,26 +38,34 @@ def perform(  # noqa: PLR0911 - one return an action
     Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted.
     """
     environment = around.environment
+    job = context.job(environment, around.stage, sequence)
     match action:
         case Shell():
-            report = run_shell(context.job(environment, sequence), action)
-            lines = report.output.strip().splitlines() or [""]
-            return Outcome(lines[-1], {"output": report.output[-4096:]})
+            return _told(run_shell(job, action))
         case Write():
-            run_shell(context.job(environment, sequence), Shell(write_script(action)))
+            run_shell(job, Shell(write_script(action)))
             return Outcome(f"wrote {action.path}")
         case Store():
             return _store(context, action, around, sequence)
         case Restore():
-            return _restore(context, action, around)
+            return _restore(context, action, around, job)
         case Clone():
-            return Outcome(copy(context, action, environment, sequence))
+            return Outcome(copy(context, action, job, environment))
         case Visit():
             return Outcome(smoke(context, action, around))
         case UndoRun():
-            return Outcome(undo_run(context, action.run, environment))
+            undone = undo_run(context, action.run, environment)
+            return Outcome(f"undid run {undone}", {"undone": undone})
         case _:
             assert_never(action)
+
+
+def _told(report: JobReport) -> Outcome:
+    lines = report.output.strip().splitlines() or [""]
+    facts = {"output": report.output[-4096:]}
+    if package := re.search(r"^package .* sha256 ([0-9a-f]{64})$", report.output, re.MULTILINE):
+        facts["sha256"] = package.group(1)
+    return Outcome(lines[-1], facts)
 
 
 def _store(context: Context, action: Store, around: Surroundings, sequence: int) -> Outcome:
@@ -90,7 +101,12 @@ def _version(context: Context, environment: str) -> str:
         return ""  # a site too broken to tell its version is saved all the same
 
 
-def _restore(context: Context, action: Restore, around: Surroundings) -> Outcome:
+def _answer(report: JobReport) -> Answer:
+    ended = report.state == JobState.ENDED
+    return Answer(report.exit_status if ended else 255, report.output, report.errors)
+
+
+def _restore(context: Context, action: Restore, around: Surroundings, job: Job) -> Outcome:
     environment, tools = around.environment, context.tools
     site = context.at(environment)
     vault, settings = tools.vault(site.vault)
@@ -105,6 +121,7 @@ def _restore(context: Context, action: Restore, around: Surroundings) -> Outcome
         include=action.include,
         clock=tools.clock,
         progress=tools.progress,
+        switch=lambda script: _answer(job.run(script)),
         door=hashlib.sha256(known.encode()).hexdigest() if known else "",
     )
     return Outcome(

@@ -99,27 +99,33 @@ class Plan:
         return tuple(site.error for site in self.sites if site.error is not None)
 
 
-def to_data(plan: SitePlan) -> dict[str, Any]:
-    """Return a site's plan as JSON-ready data for journal, `--json` and reports."""
+def to_data(plan: SitePlan, *, differences: bool = False) -> dict[str, Any]:
+    """Return a site's plan as JSON-ready data for journal, `--json` and reports.
+
+    `differences`: with diffs of texts, for the screen alone: they are never journalled.
+    """
     return {
         "site": plan.site.name,
         "error": "" if plan.error is None else str(plan.error),
         "pending": plan.pending,
-        "stages": [_stage_data(stage) for stage in plan.stages],
+        "stages": [_stage_data(stage, differences) for stage in plan.stages],
     }
 
 
-def _stage_data(planned: PlannedStage) -> dict[str, Any]:
+def _stage_data(planned: PlannedStage, differences: bool) -> dict[str, Any]:
     return {
         "stage": planned.stage.name,
         "environment": planned.stage.environment,
         "pending": planned.pending,
         "not_needed": planned.not_needed,
-        "steps": [_step_data(step, needed=not planned.not_needed) for step in planned.steps],
+        "steps": [
+            _step_data(step, needed=not planned.not_needed, differences=differences)
+            for step in planned.steps
+        ],
     }
 
 
-def _step_data(planned: PlannedStep, *, needed: bool) -> dict[str, Any]:
+def _step_data(planned: PlannedStep, *, needed: bool, differences: bool) -> dict[str, Any]:
     observes = planned.step is not None and planned.step.observes
     return {
         "step": planned.index,
@@ -129,17 +135,22 @@ def _step_data(planned: PlannedStep, *, needed: bool) -> dict[str, Any]:
         "skipped": planned.skipped,
         "later": planned.later,
         "changes": [
-            {
-                "what": change.what,
-                "before": change.before,
-                "after": change.after,
-                "loses": change.loses,
-                "key": change.key,
-                "version": change.version,
-                "observes": observes,
-            }
+            _change_data(change)
+            | {"observes": observes}
+            | ({"difference": change.difference} if differences else {})
             for change in planned.changes
         ]
         if needed
         else [],
+    }
+
+
+def _change_data(change: Change) -> dict[str, str]:
+    return {
+        "what": change.what,
+        "before": change.before,
+        "after": change.after,
+        "loses": change.loses,
+        "key": change.key,
+        "version": change.version,
     }

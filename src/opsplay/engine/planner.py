@@ -77,7 +77,7 @@ def _wish(
     names: Sequence[str],
 ) -> Wish:
     wish = Wish(index, declaration, None, None, stage.environment)
-    if tags and not set(tags) & {*declaration.tags, *stage.tags, "always"}:
+    if tags and not {*tags, "always"} & {*declaration.tags, *stage.tags}:
         return replace(wish, skipped=f"not tagged {', '.join(tags)}")
     if any(_mentions(declaration, stage.when, name) for name in names):
         return replace(wish, later="depends on the result of an earlier step")
@@ -144,7 +144,8 @@ def _settle_preparing(stages: Sequence[PlannedStage]) -> list[PlannedStage]:
     settled: dict[str, PlannedStage] = {}
     for planned in reversed(stages):
         target = settled.get(planned.stage.prepares)
-        if target is not None and not target.pending:
+        left_out = target is not None and all(step.skipped for step in target.steps)
+        if target is not None and not target.pending and not left_out:
             reason = f"{planned.stage.prepares} has nothing to change"
             planned = replace(planned, not_needed=reason)  # noqa: PLW2901 - the settled one
         settled[planned.stage.name] = planned

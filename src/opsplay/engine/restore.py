@@ -6,7 +6,7 @@ before they are decrypted; the host checks what comes out against the SHA-256 of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opsplay.core.errors import InvalidInput, OpsplayError, StepFailed, VaultRefused
 from opsplay.core.event import Progress
@@ -34,12 +34,14 @@ def bring_back(  # noqa: PLR0913  # what a restore needs to know, each by its na
     clock: Clock,
     progress: Progress,
     door: str = "",
+    switch: Callable[[str], Answer] | None = None,
 ) -> None:
     """Bring the snapshot back into the environment that the site is seen from.
 
     Into another environment than it was taken from, the CMS's own configuration is kept and the
     copy is made safe. `door`: SHA-256 of the pass of a caller who closed the site and will open
-    it; without it the site is closed here, and opened when all is right.
+    it; without it the site is closed here, and opened when all is right. `switch` runs the script
+    that puts everything into place, by a way that survives a cut line; without it: the transport.
 
     Raises:
         InvalidInput: the backup does not hold what is asked for, or no identity is configured.
@@ -47,6 +49,12 @@ def bring_back(  # noqa: PLR0913  # what a restore needs to know, each by its na
         StepFailed: the host could not do it; says what was changed.
         LineCut: the line broke; restoring again is safe.
     """
+    if site.here.name == "production" != snapshot.environment:
+        raise InvalidInput(
+            f"backup {snapshot.snap} was taken from {snapshot.environment}: in production it would"
+            " be made a copy that sends no mail",
+            next_command=f"invoke backups {snapshot.site}",
+        )
     streams = _chosen(snapshot, frozenset(include))
     keys = identities(settings)
     _insist_on_every_part(vault, snapshot)
@@ -54,7 +62,8 @@ def bring_back(  # noqa: PLR0913  # what a restore needs to know, each by its na
     for stream in streams:
         plaintext = Plaintext(vault, stream, site.name, clock, progress)
         _spool(site, transport, plaintext, keys)
-    answer = transport.run(scripts.switch(site, snapshot, streams, door), timeout=None)
+    script = scripts.switch(site, snapshot, streams, door)
+    answer = switch(script) if switch else transport.run(script, timeout=None)
     _insist_on_the_end(site, answer)
 
 

@@ -86,7 +86,23 @@ def _site(tools: Tools, run: str, playbook: Playbook, plan: SitePlan) -> SiteRes
     if history.state is not None:
         return _as_journalled(tools, run, plan.site.name, history.state)
     context = Context(tools, run, playbook, plan.site, history, dict(plan.known))
-    return carry_out(context, plan)
+    try:
+        return carry_out(context, plan)
+    except Exception as error:  # noqa: BLE001 - a defect met on one site must not stop the others
+        return _defect(context, error)
+
+
+def _defect(context: Context, error: Exception) -> SiteResult:
+    detail = f"opsplay itself failed: {type(error).__name__}: {error}"
+    result = SiteResult(context.site.name, State.UNKNOWN, ExitStatus.FAILED, detail)
+    context.write(
+        "site_finished",
+        state=result.state,
+        detail=detail,
+        exit_status=int(result.exit_status),
+        downtime_seconds=round(context.downtime, 3),
+    )
+    return result
 
 
 def _as_journalled(tools: Tools, run: str, site: str, state: State) -> SiteResult:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opsplay.core.errors import ExitStatus, Interrupted, LineCut, OpsplayError, Unreachable
+from opsplay.core.errors import ExitStatus, LineCut, Locked, OpsplayError, Unreachable
 from opsplay.core.event import State
 from opsplay.engine.context import Context
 from opsplay.engine.history import StageHistory
 from opsplay.engine.plan import PlannedStage, SitePlan
 from opsplay.engine.stage_run import StageRun
+from opsplay.engine.step_run import with_hash
 
 _GOOD = (State.OK, State.CHANGED, State.SKIPPED)
 
@@ -62,7 +63,7 @@ def _unplannable(context: Context, error: OpsplayError) -> SiteResult:
     # A run cut short in production whose site cannot even be asked any more: back to what it was.
     for stage in context.playbook.stages:
         past = context.history.stage(stage.name)
-        if past.state is None and past.opened and stage.on_failure == "rollback":
+        if past.state is None and past.started and stage.on_failure == "rollback":
             state = StageRun(context, PlannedStage(stage, ())).give_up(str(error))
             return _ended(context.site.name, state, str(error))
     raise error
@@ -78,10 +79,10 @@ def _left(site: str, error: OpsplayError) -> SiteResult:
     match error:
         case Unreachable() | LineCut():
             state = State.UNREACHABLE
-        case Interrupted():
-            state = State.UNKNOWN
+        case Locked():
+            state = State.WAITING
         case _:
-            state = State.FAILED if error.exit_status == ExitStatus.LOCKED else State.UNKNOWN
+            state = State.UNKNOWN
     return SiteResult(site, state, error.exit_status, str(error))
 
 
@@ -106,7 +107,9 @@ def _recall(context: Context) -> None:
             if _failed(stage, intent.sequence):
                 continue
             environment = str(intent.data["environment"])
-            context.remember(str(intent.data["kind"]), environment, _brief(intent.data))
+            result = stage.results.get(intent.sequence)
+            brief = with_hash(_brief(intent.data), result.data["facts"] if result else {})
+            context.remember(str(intent.data["kind"]), environment, brief)
 
 
 def _environment(context: Context, name: str) -> str:

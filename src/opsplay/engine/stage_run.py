@@ -6,17 +6,33 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from opsplay.core.action import Visit
-from opsplay.core.errors import Interrupted, LineCut, OpsplayError, StepFailed, Unreachable
+from opsplay.core.errors import (
+    Interrupted,
+    LineCut,
+    OpsplayError,
+    StepFailed,
+    StorageUnreachable,
+    Unreachable,
+    UnreadableAnswer,
+)
 from opsplay.core.event import Event, State
 from opsplay.core.playbook import Stage
 from opsplay.engine.context import Context, Surroundings
 from opsplay.engine.door import MAINTENANCE, Door
 from opsplay.engine.history import StageHistory, history_of
+from opsplay.engine.job import JobReport, JobState
 from opsplay.engine.lock import free_script, read_take, take_script
 from opsplay.engine.plan import PlannedStage, PlannedStep
 from opsplay.engine.step_run import StepRun
 from opsplay.engine.undo import state_of, undo_stage
-from opsplay.engine.watch import baseline, smoke
+from opsplay.engine.watch import as_before, baseline, smoke
+
+_REPLACES_ALL = ("UndoRun", "Restore")
+"""Actions that leave neither the old site nor the new one when they fail half-way."""
+
+
+class LeftClosed(StepFailed):
+    """Nobody knows what the site is now: the door stays closed and the lock held, for a resume."""
 
 
 class StageRun:
@@ -27,26 +43,27 @@ class StageRun:
         self.planned = planned
         self.stage: Stage = planned.stage
         self.environment = planned.stage.environment
-        self.door = Door(context, self.environment)
+        self.door = Door(context, self.environment, self.stage.name)
         self.past: StageHistory = context.history.stage(self.stage.name)
         self.before: Mapping[str, Any] | None = None
         self.closed_since: Event | None = self.past.opened.get(MAINTENANCE)
-        self.locked = False
 
     def carry_out(self) -> State:
         """Do what is left of the stage and return how it ended.
 
-        Raises Unreachable, LineCut or Interrupted when it has to be left as it is: `resume` takes
-        it up again from the journal.
+        Raises Unreachable, LineCut, Interrupted or LeftClosed when it has to be left as it is:
+        `resume` takes it up again from the journal.
         """
         return self._journalled(self._outcome)
 
     def give_up(self, reason: str) -> State:
-        """Take back what an interrupted run did in this stage, and return how that ended."""
+        """End a stage that cannot be gone on with: its verdict if it has one, else take it back."""
 
         def back() -> tuple[State, str]:
             self._take_lock()
             self._settle()
+            if self.past.verdict is not None:
+                return self._close(self.past.verdict, self.past.detail)
             return self._close(*self._go_back(reason))
 
         return self._journalled(back)
@@ -66,70 +83,71 @@ class StageRun:
         return state
 
     def _outcome(self) -> tuple[State, str]:
-        if self.planned.not_needed and not self.past.begun and not self.past.intents:
+        if self.planned.not_needed and not self.past.started:
             self._nothing_to_do()
             return State.OK, self.planned.not_needed
         if not self._touches_anything():
-            return self._steps()
+            return self._unbracketed()
         self._take_lock()
         self._settle()
         if self.past.verdict is not None:
             return self._close(self.past.verdict, self.past.detail)
+        if self._opened_by_others():
+            return self._unlocked(State.FAILED, _OPENED)
         if self.past.rollback is not None:
-            state, detail = self._go_back(str(self.past.rollback.data["reason"]))
-        else:
-            state, detail = self._work()
-        return self._close(state, detail)
+            return self._close(*self._go_back(str(self.past.rollback.data["reason"])))
+        return self._close(*self._work())
 
     def _touches_anything(self) -> bool:
-        return self.planned.pending or bool(self.past.begun or self.past.intents)
+        return self.planned.pending or self.past.started
 
     def _work(self) -> tuple[State, str]:
         try:
             self._open_brackets()
-            return self._steps(raising=True)
-        except (Unreachable, LineCut):
-            raise
+            return self._steps()
         except Interrupted as error:
-            if self.context.tools.stop.at_once:
+            return self._interrupted(error)
+        except OpsplayError as error:
+            if isinstance(error, Unreachable | LineCut) and not _of_storage(error):
                 raise
             return self._failed(error)
-        except OpsplayError as error:
-            return self._failed(error)
 
-    def _steps(self, *, raising: bool = False) -> tuple[State, str]:
-        state = State.OK
+    def _unbracketed(self) -> tuple[State, str]:
         try:
-            for step in self.planned.steps:
-                self.context.tools.stop.check()
-                if self._step(step) == State.CHANGED:
-                    state = State.CHANGED
+            return self._steps()
         except (Unreachable, LineCut, Interrupted):
             raise
         except OpsplayError as error:
-            if raising:
-                raise
             return State.FAILED, str(error)
+
+    def _steps(self) -> tuple[State, str]:
+        state = State.OK
+        for step in self.planned.steps:
+            self.context.tools.stop.check()
+            if self._step(step) == State.CHANGED:
+                state = State.CHANGED
         return state, ""
 
     def _step(self, step: PlannedStep) -> State:
-        around = self._surroundings(self.before)
         past = self.past.finished_steps.get(step.index)
+        around = self._surroundings(self.before)
         return StepRun(self.context, self.stage, step, around, past).carry_out()
 
     def _nothing_to_do(self) -> None:
         for step in self.planned.steps:
-            around = Surroundings(self.environment, {}, None)
-            run = StepRun(self.context, self.stage, step, around, None)
+            run = StepRun(self.context, self.stage, step, self._surroundings(None), None)
             run.finish(State.SKIPPED if step.skipped else State.OK, self.planned.not_needed)
 
     def _open_brackets(self) -> None:
         self._remember_before()
         if self.stage.maintenance:
-            opening = self.door.close()
-            self.closed_since = self.closed_since or opening
+            self._close_door()
         if self.stage.on_failure == "rollback":
             self.door.save()
+
+    def _close_door(self) -> None:
+        opening = self.door.close()
+        self.closed_since = self.closed_since or opening
 
     def _remember_before(self) -> None:
         if self.past.baseline is not None:
@@ -157,78 +175,123 @@ class StageRun:
         context, site = self.context, self.context.at(self.environment)
         script = take_script(site, context.run, context.tools.clock.now())
         read_take(context.transport(self.environment).run(script), site, context.run)
-        self.locked = True
         if not self.past.locked:
             context.write("lock_taken", environment=self.environment)
 
     def _settle(self) -> None:
         # Jobs of a controller that died may still be at work: nothing is done beside them.
         for event in (*self.past.begun, *self.past.unresolved):
-            report = self.context.job(self.environment, event.sequence).wait()
+            report = self._ended(event)
             if event.kind == "intent":
-                outcome = "done" if report.exit_status == 0 else "unknown"
                 self.past.results[event.sequence] = self.context.write(
                     "result",
                     intent=event.sequence,
-                    outcome=outcome,
+                    outcome=_OUTCOMES[report.state] if report.exit_status else "done",
                     detail=f"after the interruption the host says: {report.state}",
                     facts={"output": report.output[-4096:]},
                     seconds=0,
                 )
         self.context.forget(self.environment)
 
+    def _ended(self, event: Event) -> JobReport:
+        job = self.context.job(self.environment, self.stage.name, event.sequence)
+        try:
+            return job.wait(bar=True)
+        except UnreadableAnswer:
+            return JobReport(JobState.LOST)
+
+    def _opened_by_others(self) -> bool:
+        # Whoever let visitors in since made what they wrote worth keeping.
+        return self.past.door_closed and not self.door.is_closed()
+
     def _failed(self, error: OpsplayError) -> tuple[State, str]:
-        if self.stage.on_failure != "rollback":
-            return State.FAILED, str(error)
-        return self._go_back(str(error))
+        if self.stage.on_failure == "rollback":
+            return self._go_back(str(error))
+        if self.stage.maintenance and self._half_replaced():
+            raise self._left_closed(str(error)) from error
+        return State.FAILED, str(error)
+
+    def _left_closed(self, what: str) -> LeftClosed:
+        run, site = self.context.run, self.context.site.name
+        return LeftClosed(what, site=site, state=_CLOSED, next_command=f"invoke resume {run}")
+
+    def _interrupted(self, error: Interrupted) -> tuple[State, str]:
+        if self.context.tools.stop.at_once:
+            raise error
+        if self.stage.on_failure == "rollback":
+            return self._go_back(str(error))
+        if not (self.stage.maintenance and self._half_replaced()):
+            self._close(State.UNKNOWN, str(error))
+        raise error
+
+    def _half_replaced(self) -> bool:
+        stage = self._as_journalled()
+        return any(
+            intent.data["action"]["action"] in _REPLACES_ALL and stage.outcome(intent) != "done"
+            for intent in stage.intents
+        )
+
+    def _as_journalled(self) -> StageHistory:
+        events = self.context.tools.events(self.context.run)
+        return history_of(events, self.context.site.name).stage(self.stage.name)
 
     def _go_back(self, reason: str) -> tuple[State, str]:
-        context = self.context
-        stage = history_of(context.tools.events(context.run), context.site.name).stage(
-            self.stage.name
-        )
+        stage = self._as_journalled()
         self.before = stage.baseline.data if stage.baseline else None
         if stage.restore_point is None and not stage.intents:
             return State.FAILED, reason
         if self.past.rollback is None:
-            context.write("rollback_started", reason=reason, environment=self.environment)
+            self.context.write("rollback_started", reason=reason, environment=self.environment)
         try:
             if self.stage.maintenance:
-                opening = self.door.close()
-                self.closed_since = self.closed_since or opening
-            undo_stage(context, stage, self.environment, context.run)
+                self._close_door()
+            undo_stage(self.context, stage, self.environment, self.context.run)
             self._look_again()
-        except StepFailed as error:
+        except OpsplayError as error:
+            if isinstance(error, Unreachable | LineCut | Interrupted):
+                raise
             detail = f"{reason}\nand going back failed too: {error}"
-            context.write("rollback_finished", state=State.FAILED, detail=detail)
-            raise RollbackFailed(detail, site=context.site.name) from error
-        context.write("rollback_finished", state=State.ROLLED_BACK, detail=reason)
+            self.context.write("rollback_finished", state=State.FAILED, detail=detail)
+            raise self._left_closed(detail) from error
+        self.context.write("rollback_finished", state=State.ROLLED_BACK, detail=reason)
         return State.ROLLED_BACK, reason
 
     def _look_again(self) -> None:
-        for visit in self._visits()[:1]:
-            # The log has grown by what made us go back; only the pages count now.
-            before = None if self.before is None else {**self.before, "log": {}}
-            smoke(self.context, visit, self._surroundings(before))
+        visits = self._visits()
+        if visits and self.before is not None:
+            visit = as_before(visits[0], self.before)
+            smoke(self.context, visit, self._surroundings(self.before))
 
     def _surroundings(self, before: Mapping[str, Any] | None) -> Surroundings:
         touched = self._touches_anything()
-        return Surroundings(self.environment, self.door.headers, before, touched)
+        return Surroundings(self.environment, self.stage.name, self.door.headers, before, touched)
 
     def _close(self, state: State, detail: str) -> tuple[State, str]:
-        if self.stage.maintenance and self._door_may_be_closed():
+        if self.stage.maintenance and (self.door.touched or self.closed_since):
             self.door.open(self.closed_since, {"verdict": state, "detail": detail})
-        if self.locked:
-            script = free_script(self.context.at(self.environment), self.context.run)
-            answer = self.context.transport(self.environment).run(script)
-            if not answer.ok:
-                raise StepFailed("the host lock could not be freed", site=self.context.site.name)
-            self.context.write("lock_freed", environment=self.environment)
+        return self._unlocked(state, detail)
+
+    def _unlocked(self, state: State, detail: str) -> tuple[State, str]:
+        script = free_script(self.context.at(self.environment), self.context.run)
+        answer = self.context.transport(self.environment).run(script)
+        if not answer.ok:
+            raise StepFailed("the host lock could not be freed", site=self.context.site.name)
+        self.context.write("lock_freed", environment=self.environment)
         return state, detail
 
-    def _door_may_be_closed(self) -> bool:
-        return bool(self.door.headers) or MAINTENANCE in self.past.opened or bool(self.closed_since)
+
+def _of_storage(error: OpsplayError) -> bool:
+    return isinstance(error, StorageUnreachable)
 
 
-class RollbackFailed(StepFailed):
-    """Going back failed: the door stays closed and the lock held until somebody resumes."""
+_OUTCOMES = {
+    JobState.ENDED: "failed",
+    JobState.LOST: "unknown",
+    JobState.RUNNING: "unknown",
+    JobState.ABSENT: "unknown",
+}
+_CLOSED = "closed to visitors and locked; the restore point and the backup are there"
+_OPENED = (
+    "somebody opened the site to visitors since the run was cut short: nothing was put back, so"
+    " that what they wrote is kept; look at the site, then run the playbook again"
+)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential
 
-from opsplay.core.action import Shell, Write, to_data
+from opsplay.core.action import Clone, Restore, Shell, Write, to_data
 from opsplay.core.change import Change
-from opsplay.core.errors import Interrupted, LineCut, OpsplayError, StepFailed, Unreachable
+from opsplay.core.errors import (
+    Interrupted,
+    LineCut,
+    OpsplayError,
+    StepFailed,
+    StorageUnreachable,
+    Unreachable,
+    VaultRefused,
+)
 from opsplay.core.event import Event, State
 from opsplay.core.playbook import Stage
 from opsplay.core.step import Step
@@ -88,7 +96,7 @@ class StepRun:
         retrying = Retrying(
             stop=stop_after_attempt(self.declaration.retries + 1),
             wait=wait_exponential(multiplier=self.declaration.delay, max=300),
-            retry=retry_if_exception_type(StepFailed),
+            retry=retry_if_exception_type((StepFailed, VaultRefused, StorageUnreachable)),
             sleep=self.context.tools.clock.sleep,
             before_sleep=self._note_retry,
             reraise=True,
@@ -101,6 +109,12 @@ class StepRun:
             self.outcomes = self._outcomes_before()
             return self.finish(State.OK, _BEFORE)
         changes = self._changes(step)
+        if changes and not (step.observes or self.around.touched):
+            raise StepFailed(
+                f"there is something to change now ({changes[0].what}) that was not there to plan",
+                state="nothing was changed: no backup, no restore point and no lock was taken for it",
+                next_command="run the playbook again",
+            )
         self.outcomes = [
             self._done_before(step, number) or self._act(number, change)
             for number, change in enumerate(changes)
@@ -117,7 +131,23 @@ class StepRun:
         if step is None:
             step = context.tools.language.build_step(self.declaration, context.scope())
         held = context.rehearsal(step.kind, self.stage.environment)
-        return step if held is None else step.rehearsed(held)
+        if held is None:
+            return step
+        exact = step.rehearsed(held)
+        if exact is not step:
+            self._insist_on_rehearsal({change["key"] for change in held})
+        return exact
+
+    def _insist_on_rehearsal(self, brought: set[str]) -> None:
+        missing = [change for change in self.planned.changes if change.key not in brought]
+        if missing:
+            one = missing[0]
+            raise StepFailed(
+                f"{one.what} would go from {one.before} to {one.after} here, but the rehearsal did"
+                " not bring it: the copy it was held on was not like this environment",
+                state="nothing was changed",
+                next_command="rehearse on a fresh staging_clone",
+            )
 
     def _already_done(self, step: Step[Any]) -> bool:
         if self.past is None or step.convergent or step.observes:
@@ -155,6 +185,13 @@ class StepRun:
             return None
         stage = self.context.history.stage(self.stage.name)
         result = stage.done_before(self.planned.index, number)
+        if result is None and stage.lost_before(self.planned.index, number):
+            raise StepFailed(
+                f"nobody knows whether {self.declaration.title} was done before it was cut off on"
+                " the host, and doing it twice may do harm",
+                state="it was not done again",
+                next_command="look at the host, then run the playbook again",
+            )
         return None if result is None else Outcome(_BEFORE, result.data["facts"])
 
     def _act(self, number: int, change: Change) -> Outcome:
@@ -171,7 +208,7 @@ class StepRun:
             with attempt:
                 self.context.tools.stop.check()
                 # A job is found again by its intent; a new one would do the act a second time.
-                if intent is None or not isinstance(change.do, Shell | Write):
+                if intent is None or not isinstance(change.do, Shell | Write | Clone | Restore):
                     intent = self._intend(number, change, attempt.retry_state.attempt_number)
                 return self._perform(change, intent)
         raise StepFailed("never tried")  # pragma: no cover - Retrying reraises
@@ -202,7 +239,8 @@ class StepRun:
             if not (self.planned.step and self.planned.step.observes):
                 self.context.forget(self.stage.environment)
         self._result(intent, "done", outcome.detail, dict(outcome.facts), started)
-        self.context.remember(self.declaration.kind, self.stage.environment, _brief(change))
+        brief = with_hash(_brief(change), outcome.facts)
+        self.context.remember(self.declaration.kind, self.stage.environment, brief)
         return outcome
 
     def _result(self, intent: Event, outcome: str, detail: str, facts: Any, started: float) -> None:
@@ -228,6 +266,13 @@ class StepRun:
             "kind": self.declaration.kind,
         }
         return self.context.write(kind, **place, **data)
+
+
+def with_hash(brief: dict[str, str], facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return a change with its package pinned to the very bytes that were used."""
+    if brief["package"] and "sha256" in facts and "#" not in brief["package"]:
+        return {**brief, "package": f"{brief['package']}#sha256={facts['sha256']}"}
+    return brief
 
 
 def _brief(change: Change) -> dict[str, str]:

@@ -88,8 +88,8 @@ class Tools:
     language: Language
     events: Callable[[str], tuple[Event, ...]]
     """Run → its events so far."""
-    last_change: Callable[[str, str], str]
-    """(site, run) → the last run before `run` that changed the site. Raises OpsplayError."""
+    last_change: Callable[[str, str, str], str]
+    """(site, environment, run) → the last run but `run` whose changes stand there."""
     progress: Progress
     learn: Callable[..., None]
     """Told every secret value before it is used, so that it can be masked everywhere."""

@@ -13,6 +13,7 @@ from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.context import Context
 from opsplay.engine.door import RESTORE_POINT
 from opsplay.engine.history import StageHistory, history_of
+from opsplay.engine.job import Job
 
 
 def state_of(facts: Facts) -> dict[str, Any]:
@@ -25,22 +26,36 @@ def state_of(facts: Facts) -> dict[str, Any]:
 
 
 def undo_run(context: Context, run: str, environment: str) -> str:
-    """Undo what `run` (an id, or `last`) did to this environment; return it in one line.
+    """Undo what `run` (an id, or `last`) did to this environment; return its id.
 
-    Raises StepFailed when that run did nothing here, or when its way back is gone.
+    Raises StepFailed when that run did nothing here that still stands, when a later run changed
+    the environment since (its work would be lost, too), or when the way back is gone.
     """
-    run = context.tools.last_change(context.site.name, context.run) if run == "last" else run
+    last = context.tools.last_change(context.site.name, environment, context.run)
+    run = last if run == "last" else run
     history = history_of(context.tools.events(run), context.site.name)
-    stages = [stage for stage in history.stages.values() if _touched(stage, environment)]
+    stages = [stage for stage in history.stages.values() if _stands(stage, environment)]
     if not stages:
-        raise StepFailed(f"run {run} changed nothing in {environment} that could be undone")
+        raise StepFailed(
+            f"run {run} changed nothing in {environment} that still stands",
+            site=context.site.name,
+            state="nothing was changed",
+            next_command=f"invoke logs {run}",
+        )
+    if run != last:
+        raise StepFailed(
+            f"run {last} changed {environment} after run {run}: it would be undone unseen",
+            site=context.site.name,
+            state="nothing was changed",
+            next_command=f"invoke rollback {last}",
+        )
     for stage in reversed(stages):
         undo_stage(context, stage, environment, run)
-    return f"undid run {run}"
+    return run
 
 
-def _touched(stage: StageHistory, environment: str) -> bool:
-    return any(
+def _stands(stage: StageHistory, environment: str) -> bool:
+    return not stage.went_back and any(
         intent.data["environment"] == environment and (intent.data["undo"] or _covered(intent))
         for intent in stage.intents
     )
@@ -59,14 +74,15 @@ def undo_stage(context: Context, stage: StageHistory, environment: str, run: str
     saved = stage.restore_point
     for intent in reversed(stage.intents):
         if intent.data["undo"] and not (saved and _covered(intent)):
-            _undo(context, intent, environment, run, _script_of(intent.data["undo"]))
+            _undo(context, intent, stage, run, _script_of(intent.data["undo"]))
     if saved is not None:
         put_back = Shell(context.at(environment).cms.put_back())
-        _undo(context, saved, environment, run, put_back)
+        _undo(context, saved, stage, run, put_back)
     _compare(context, stage, environment)
 
 
-def _undo(context: Context, event: Event, environment: str, run: str, act: Shell) -> None:
+def _undo(context: Context, event: Event, stage: StageHistory, run: str, act: Shell) -> None:
+    environment = str(event.data["environment"])
     what = event.data.get("what") or RESTORE_POINT
     clock = context.tools.clock
     started = clock.monotonic()
@@ -78,24 +94,19 @@ def _undo(context: Context, event: Event, environment: str, run: str, act: Shell
             "undo_result", of=event.sequence, outcome=outcome, detail=detail, seconds=seconds
         )
 
-    _run_undo(context, act, intent.sequence, environment, run, result)
-
-
-def _run_undo(
-    context: Context,
-    act: Shell,
-    sequence: int,
-    environment: str,
-    run: str,
-    result: Callable[[str, str], None],
-) -> None:
+    job = context.job(environment, stage.name, intent.sequence, run)
     try:
-        report = run_shell(context.job(environment, sequence, run), act)
+        _run_undo(job, act, result)
+    finally:
+        context.forget(environment)
+
+
+def _run_undo(job: Job, act: Shell, result: Callable[[str, str], None]) -> None:
+    try:
+        report = run_shell(job, act)
     except StepFailed as error:
         result("failed", str(error))
         raise
-    finally:
-        context.forget(environment)
     result("done", report.told)
 
 

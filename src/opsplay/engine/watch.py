@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from opsplay.core.action import Visit
+from opsplay.core.action import Page, Visit
 from opsplay.core.drivers import LogPosition
-from opsplay.core.errors import StepFailed
+from opsplay.core.errors import StepFailed, Unreachable
 from opsplay.engine.context import RESET_HEADER, Context, Surroundings
 from opsplay.engine.pages import Sight
 from opsplay.engine.visit import certificate_days, judge, judge_certificate, look, new_errors
@@ -29,11 +31,37 @@ def baseline(context: Context, visit: Visit, environment: str) -> dict[str, Any]
     log = LogPosition("", 0)
     if visit.error_log:
         log = context.ask(environment, context.at(environment).cms.error_log())
+    if yardstick == environment:
+        _insist_that_it_works(visit, sights)
     return {
         "environment": environment,
         "pages": [sight.to_data() for sight in sights],
         "log": {"path": log.path, "bytes": log.bytes},
     }
+
+
+def _insist_that_it_works(visit: Visit, sights: tuple[Sight, ...]) -> None:
+    complaints = judge(visit, sights)
+    if complaints:
+        raise StepFailed(
+            "the site fails its smoke test before anything is changed: " + "; ".join(complaints),
+            state="nothing was changed",
+            next_command="mend the site or the smoke_test of the playbook, then run again",
+        )
+
+
+def as_before(visit: Visit, before: Mapping[str, Any]) -> Visit:
+    """Return the visit that asks only whether the pages are again what they were. Pure.
+
+    For after a rollback: what the playbook wishes for beyond that failed before, or is why.
+    """
+    statuses = {str(page["path"]): int(page["status"]) for page in before["pages"]}
+    pages = tuple(
+        Page(page.path, status=statuses[page.path], redirects_to=page.redirects_to, max_seconds=60)
+        for page in visit.pages
+        if statuses.get(page.path)
+    )
+    return replace(visit, pages=pages, tls_days=0, error_log=False)
 
 
 def smoke(context: Context, visit: Visit, around: Surroundings) -> str:
@@ -47,7 +75,7 @@ def smoke(context: Context, visit: Visit, around: Surroundings) -> str:
     sights, complaints = _look_until_settled(context, visit, around, old, patience)
     complaints += _certificate(site.here.url, visit) + _log_errors(context, visit, around)
     if complaints:
-        raise StepFailed("; ".join(complaints), site=context.site.name)
+        raise StepFailed("; ".join(complaints))
     slowest = max((sight.seconds for sight in sights), default=0.0)
     pages = "1 page" if len(sights) == 1 else f"{len(sights)} pages"
     return f"{pages} as expected, slowest {slowest:.2f} s"
@@ -64,7 +92,6 @@ def _look_until_settled(
         complaints = judge(visit, sights, old, signs)
         if not complaints or clock.monotonic() >= ends:
             return sights, complaints
-        context.tools.stop.check()
         clock.sleep(_PAUSE)
 
 
@@ -87,9 +114,13 @@ def _patience(context: Context, visit: Visit, around: Surroundings) -> float:
 
 
 def _certificate(url: str, visit: Visit) -> tuple[str, ...]:
-    if not url.startswith("https:"):
+    if not url.startswith("https:") or not visit.tls_days:
         return ()
-    return judge_certificate(visit, certificate_days(url))
+    try:
+        return judge_certificate(visit, certificate_days(url))
+    except Unreachable as error:
+        # The host answers over SSH: this is the site's fault, not a cut line.
+        return (f"the certificate cannot be looked at: {error.what}",)
 
 
 def _log_errors(context: Context, visit: Visit, around: Surroundings) -> tuple[str, ...]:

@@ -137,6 +137,7 @@ def _stages(root: Fields) -> Iterator[Problem]:
             yield say(place, f"two stages are called '{names[index]}'", "give one another name")
         yield from _prepares(stage, names[index], names[index + 1 :])
         yield from _rehearsals(stage, stages[:index])
+        yield from _rollbacks(stage)
 
 
 def _prepares(stage: Node, name: str, later: list[str]) -> Iterator[Problem]:
@@ -169,6 +170,15 @@ def _rehearsals(stage: Node, earlier: tuple[Node, ...]) -> Iterator[Problem]:
             node = find(step, (kind, "to"))
             if node and text_at(step, kind, "to") == "rehearsed" and kind not in held:
                 yield say(node.place, *not_rehearsed(kind))
+
+
+def _rollbacks(stage: Node) -> Iterator[Problem]:
+    """Find `on_failure: rollback` where visitors may write while the stage is at work."""
+    node, maintenance = find(stage, ("on_failure",)), find(stage, ("maintenance",))
+    closed = isinstance(maintenance, Scalar) and maintenance.value is True
+    if node and text_at(stage, "on_failure") == "rollback" and not closed:
+        cause = "rollback puts the database back, which would lose what visitors wrote meanwhile"
+        yield say(node.place, cause, "add 'maintenance: true' to the stage")
 
 
 def _templates(root: Fields) -> Iterator[Problem]:

@@ -74,7 +74,8 @@ def stage_item() -> Schema:
         "on_failure": {
             "enum": ["stop", "rollback"],
             "default": "stop",
-            "description": "`rollback` puts the site back as it was before the stage.",
+            "description": "`rollback` puts the site back as it was before the stage; "
+            "needs `maintenance: true`, so that nobody writes meanwhile.",
         },
         "tags": listing("For `--tags`; they hold for every step of the stage.", TAG),
         "when": WHEN,

@@ -30,9 +30,10 @@ def plan_text(
     """Return the plans of all sites as text.
 
     Args:
-        sites: each site's plan as data, as the journal's `planned` event holds it.
+        sites: each site's plan as data, as the journal's `planned` event holds it; with
+            `difference` where a change has one to show.
         round_trips: host → round trips that planning cost.
-        diff: show long texts and lists line by line.
+        diff: show differences, and long lists line by line.
     """
     plans = list(sites)
     text = Text()
@@ -83,8 +84,11 @@ def _change(change: Mapping[str, Any], wide: int, *, diff: bool) -> Iterator[Tex
     symbol, style = ("·", QUIET) if change.get("observes") else ("▲", STYLES[State.CHANGED])
     plain = from_to("", before, after).strip()
     yield Text(" " * 8).append(symbol, style).append(f" {what:<{wide}}  {plain}".rstrip())
-    if diff and _has_lines(before, after):
-        yield from _diff(before, after)
+    if diff and change.get("difference"):
+        yield from _coloured(str(change["difference"]).splitlines())
+    elif diff and _has_lines(before, after):
+        old, new = _listed(before), _listed(after)
+        yield from _coloured(difflib.unified_diff(old, new, "before", "after", lineterm=""))
 
 
 def _loss(loses: str, told: set[str]) -> Iterator[Text]:
@@ -98,10 +102,9 @@ def _has_lines(before: str, after: str) -> bool:
     return "\n" in before.strip() or "\n" in after.strip() or ", " in before + after
 
 
-def _diff(before: str, after: str) -> Iterator[Text]:
-    old, new = _listed(before), _listed(after)
+def _coloured(lines: Iterable[str]) -> Iterator[Text]:
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in difflib.unified_diff(old, new, "before", "after", lineterm=""):
+    for line in lines:
         yield Text(f"{'':10}{line}", colours.get(line[:1], ""))
 
 

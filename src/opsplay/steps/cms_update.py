@@ -65,7 +65,10 @@ class CmsUpdate(Step[Facts], kind="cms_update"):
                 site=site.name,
                 state="nothing was changed",
             )
-        if order(self.to) == order(seen.version):
+        begun = seen.unfinished.get("core")
+        if begun and (seen.source_error or order(self.to) == order(begun.version)):
+            return begun  # the source cannot be asked while half a core does not start
+        if order(self.to) == order(seen.version) and not begun:
             return None
         if seen.source_error:
             raise StepFailed(
@@ -80,10 +83,13 @@ class CmsUpdate(Step[Facts], kind="cms_update"):
         sizes = {"minor": {"minor"}, "latest": {"minor", "major"}}
         if self.to in sizes:
             fitting = [offer for offer in seen.offers if offer.size in sizes[self.to]]
-            return fitting[-1] if fitting else None
+            newest = fitting[-1] if fitting else None
+            return _newer(newest, seen.unfinished.get("core"))
         for offer in seen.offers:
             if order(offer.version) == order(self.to):
                 return offer
+        if begun := seen.unfinished.get("core"):
+            raise _mixture(site, begun.version)
         offered = ", ".join(offer.version for offer in seen.offers) or "nothing"
         raise StepFailed(
             f"{site.cms.title} {self.to} is not offered (offered: {offered})",
@@ -99,7 +105,10 @@ class RehearsedCmsUpdate(CmsUpdate):
     package: str = param("Where its package came from.", default="")
 
     def plan(self, site: Site, seen: Facts) -> Iterator[Change]:
+        begun = seen.unfinished.get("core")
         if not self.version:
+            if begun:
+                yield _update(site, seen, begun.version, begun.package)
             return
         if order(seen.version) > order(self.version):
             raise StepFailed(
@@ -109,10 +118,26 @@ class RehearsedCmsUpdate(CmsUpdate):
                 state="nothing was changed",
                 next_command="run the playbook again",
             )
-        if order(seen.version) < order(self.version):
+        if begun or order(seen.version) < order(self.version):
             yield _update(site, seen, self.version, self.package)
         elif seen.database_version != seen.wanted_database_version:
             yield _migration(site, seen)
+
+
+def _newer(offer: Offer | None, begun: Offer | None) -> Offer | None:
+    if offer is None or begun is None:
+        return offer or begun
+    return offer if order(offer.version) > order(begun.version) else begun
+
+
+def _mixture(site: Site, begun: str) -> StepFailed:
+    return StepFailed(
+        f"an update of {site.cms.title} to {begun} was begun and never finished: its files may be "
+        "a mixture",
+        site=site.name,
+        state="nothing was changed",
+        next_command=f"finish it with `cms_update: {{to: {begun}}}`, or take that run back",
+    )
 
 
 def _update(site: Site, seen: Facts, version: str, package: str) -> Change:

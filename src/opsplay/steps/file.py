@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 import base64
+import difflib
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 
 from opsplay.core.action import Shell, Write
 from opsplay.core.change import Change
-from opsplay.core.errors import StepFailed, UnreadableAnswer
+from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step, param
-from opsplay.kit.shell import assign, command
+from opsplay.kit.shell import assign
 
-_LARGEST = 1_000_000
-_LOOK = f"""
+_SECRETIVE = (".env*", "wp-config*", "parameters.*", "configuration.php")
+"""Names of files that usually hold passwords: their text never leaves the host."""
+_SHOWN_BYTES = 100_000
+_SHOWN_LINES = 200
+_LOOK = r"""
 if [ -d "$file" ]; then echo directory
 elif [ ! -e "$file" ]; then echo absent
-elif [ "$(wc -c <"$file")" -gt {_LARGEST} ]; then echo large
 else
-    stat -c %a "$file" && base64 <"$file"
+    stat -Lc %a "$file" && size=$(wc -c <"$file") && sum=$(sha256sum <"$file") || exit 1
+    echo "$size" ${sum%% *}
+    [ "$size" -gt "$shown" ] || base64 <"$file"
+fi
+"""
+_BRING_BACK = r"""
+kept=${OPSPLAY_RUN_DIR:?}/before/$kept
+if [ -e "$kept" ] || [ -L "$kept" ]; then
+    cp -pP "$kept" "$file.opsplay.$$" && mv "$file.opsplay.$$" "$file" || exit 1
+    [ -L "$kept" ] || cmp -s "$kept" "$file"
+elif [ -e "$kept.absent" ]; then
+    rm -f "$file" && [ ! -e "$file" ]
+elif [ -f "$file" ] && [ "$(sha256sum <"$file" | cut -c 1-64)" = "$written" ]; then
+    echo "what was at $file is not kept any more; it is as the run left it" >&2
+    exit 1
 fi
 """
 
 
 @dataclass(frozen=True)
 class SeenFile:
-    """A file as it is; `content` is None where there is none."""
+    """A file as it is."""
 
-    content: bytes | None
+    sha256: str = ""
+    """Hexadecimal; empty where there is no file."""
+    size: int = 0
+    """In bytes."""
     mode: int = 0
+    text: bytes = b""
+    """For a person's eyes only; empty for large files and for those that usually hold secrets."""
 
 
 class File(Step[SeenFile], kind="file"):
-    """Put a text into a file on the host; the old text is kept as the way back."""
+    """Put a text into a file on the host; the old file is kept there as the way back."""
 
     path: str = param(
         "The file: absolute, or below the root of the site.",
@@ -47,50 +71,71 @@ class File(Step[SeenFile], kind="file"):
     )
 
     def probe(self, site: Site) -> Query[SeenFile]:
-        return Query(assign("file", self._path(site)) + _LOOK, _read)
+        shown = "-1" if self._secretive() else str(_SHOWN_BYTES)
+        words = assign("file", self._path(site)) + "\n" + assign("shown", shown)
+        return Query(words + _LOOK, _read)
 
     def plan(self, site: Site, seen: SeenFile) -> Iterator[Change]:
-        mode = int(self.mode, 8)
-        if seen == SeenFile(self.content.encode(), mode):
+        mode, new = int(self.mode, 8), self.content.encode()
+        wish = SeenFile(hashlib.sha256(new).hexdigest(), len(new), mode)
+        if (seen.sha256, seen.mode) == (wish.sha256, wish.mode):
             return
-        before = _text(site, self.path, seen)
-        same_text = before == self.content
+        same_text, modes = seen.sha256 == wish.sha256, seen.mode not in {0, mode}
+        do = Write(self._path(site), self.content, mode)
         yield Change(
             what=f"file {self.path}",
-            before=f"{seen.mode:o}" if same_text else before or "",
-            after=f"{mode:o}" if same_text else self.content,
-            do=Write(self._path(site), self.content, mode),
-            undo=self._way_back(site, before, seen.mode),
+            before=f"{seen.mode:o}" if same_text else _in_short(seen, with_mode=modes),
+            after=f"{mode:o}" if same_text else _in_short(wish, with_mode=modes),
+            do=do,
+            undo=_way_back(do),
+            difference="" if self._secretive() else _difference(seen, self.content),
         )
 
     def _path(self, site: Site) -> str:
         return self.path if self.path.startswith("/") else f"{site.here.root}/{self.path}"
 
-    def _way_back(self, site: Site, before: str | None, mode: int) -> Shell | Write:
-        path = self._path(site)
-        if before is None:
-            return Shell(command("rm", "-f", path))
-        return Write(path, before, mode)
+    def _secretive(self) -> bool:
+        name = self.path.rpartition("/")[2].lower()
+        return any(fnmatch(name, pattern) for pattern in _SECRETIVE)
 
 
-def _text(site: Site, path: str, seen: SeenFile) -> str | None:
+def _in_short(file: SeenFile, *, with_mode: bool) -> str:
+    if not file.sha256:
+        return "absent"
+    mode = f" mode {file.mode:o}" if with_mode else ""
+    return f"{file.size} bytes (sha256 {file.sha256[:8]}…){mode}"
+
+
+def _way_back(do: Write) -> Shell:
+    words = {
+        "file": do.path,
+        "kept": do.kept,
+        "written": hashlib.sha256(do.content.encode()).hexdigest(),
+    }
+    return Shell("\n".join(assign(name, value) for name, value in words.items()) + _BRING_BACK)
+
+
+def _difference(seen: SeenFile, content: str) -> str:
+    """Return a unified diff of at most 200 lines; nothing where the old text was not told."""
     try:
-        return None if seen.content is None else seen.content.decode()
-    except UnicodeDecodeError as error:
-        raise StepFailed(
-            f"{path} is no UTF-8 text, so there would be no way back",
-            site=site.name,
-            state="nothing was changed",
-        ) from error
+        old = seen.text.decode().splitlines()
+    except UnicodeDecodeError:
+        return ""
+    if seen.size and not seen.text:
+        return ""
+    lines = list(difflib.unified_diff(old, content.splitlines(), "before", "after", lineterm=""))
+    more = len(lines) - _SHOWN_LINES
+    left_out = [f"… and {more + 1} more lines"] if more > 0 else []
+    return "\n".join([*(lines[: _SHOWN_LINES - 1] if left_out else lines), *left_out])
 
 
 def _read(answer: Answer) -> SeenFile:
-    state, _, encoded = answer.stdout.strip().partition("\n")
+    state, _, rest = answer.stdout.strip().partition("\n")
     if answer.ok and state == "absent":
-        return SeenFile(None)
-    if not answer.ok or not state.isdigit():
-        reason = {"directory": "it is a directory", "large": f"it is larger than {_LARGEST} bytes"}
-        raise UnreadableAnswer(
-            f"the file cannot be read: {reason.get(state, answer.stderr.strip() or 'no answer')}"
-        )
-    return SeenFile(base64.b64decode(encoded), int(state, 8))
+        return SeenFile()
+    facts, _, encoded = rest.partition("\n")
+    size, _, sha256 = facts.partition(" ")
+    if not answer.ok or not state.isdigit() or not size.isdigit() or not sha256:
+        reason = "it is a directory" if state == "directory" else answer.stderr.strip()
+        raise UnreadableAnswer(f"the file cannot be read: {reason or 'no answer'}")
+    return SeenFile(sha256, int(size), int(state, 8), base64.b64decode(encoded))

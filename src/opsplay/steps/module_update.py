@@ -9,7 +9,7 @@ from typing import Literal, Self, cast
 
 from opsplay.core.action import Shell
 from opsplay.core.change import Change
-from opsplay.core.drivers import Facts, Module
+from opsplay.core.drivers import Facts, Module, Offer
 from opsplay.core.errors import StepFailed
 from opsplay.core.query import Query
 from opsplay.core.site import Site
@@ -48,11 +48,9 @@ class ModuleUpdate(Step[Facts], kind="module_update"):
                 state="nothing was changed",
             )
         self._check(site, seen)
-        for module in sorted(seen.modules, key=lambda module: module.name):
-            offer = module.offer
-            if offer is None or not self._meant(module.name):
-                continue
-            if self.to == "latest" or offer.size == "minor":
+        for name, module in sorted(_modules(seen).items()):
+            offer = self._wanted(module, seen.unfinished.get(f"module:{name}"))
+            if offer is not None and self._meant(name):
                 _check_package(site, module, offer.package)
                 yield _update(site, module, offer.version, offer.package)
 
@@ -75,18 +73,27 @@ class ModuleUpdate(Step[Facts], kind="module_update"):
         )
         return cast("Self", exact)
 
+    def _wanted(self, module: Module, begun: Offer | None) -> Offer | None:
+        offer = module.offer
+        if offer is not None and self.to == "minor" and offer.size != "minor":
+            offer = None
+        if offer is None or begun is None:
+            return offer or begun
+        return offer if order(offer.version) > order(begun.version) else begun
+
     def _meant(self, name: str) -> bool:
         return (not self.only or name in self.only) and name not in self.except_
 
     def _check(self, site: Site, seen: Facts) -> None:
-        if seen.source_error:
+        half = any(self._meant(name) for name in _half_modules(seen))
+        if seen.source_error and not half:
             raise StepFailed(
                 f"the update server could not be asked ({seen.source_error})",
                 site=site.name,
                 state="nothing was changed",
                 next_command="repeat the run later",
             )
-        unknown = sorted({*self.only} - {module.name for module in seen.modules})
+        unknown = sorted({*self.only} - {*_modules(seen)})
         if unknown:
             raise StepFailed(
                 f"{', '.join(unknown)} (under `only`) is not installed",
@@ -103,8 +110,15 @@ class RehearsedModuleUpdate(ModuleUpdate):
     )
 
     def plan(self, site: Site, seen: Facts) -> Iterator[Change]:
-        installed = {module.name: module for module in seen.modules}
-        for name, (version, package) in sorted(self.brought.items()):
+        installed = _modules(seen)
+        begun = {
+            name: (
+                seen.unfinished[f"module:{name}"].version,
+                seen.unfinished[f"module:{name}"].package,
+            )
+            for name in _half_modules(seen)
+        }
+        for name, (version, package) in sorted({**begun, **self.brought}.items()):
             if not self._meant(name):
                 continue
             module = installed.get(name)
@@ -116,8 +130,20 @@ class RehearsedModuleUpdate(ModuleUpdate):
                     state="nothing was changed",
                     next_command="run the playbook again",
                 )
-            if order(module.version) < order(version):
+            if name in begun or order(module.version) < order(version):
                 yield _update(site, module, version, package)
+
+
+def _half_modules(seen: Facts) -> tuple[str, ...]:
+    """Return the names of modules whose update was begun and never finished."""
+    keys = [key for key in seen.unfinished if key.startswith("module:")]
+    return tuple(key.removeprefix("module:") for key in keys)
+
+
+def _modules(seen: Facts) -> dict[str, Module]:
+    """Return the modules by name, with those that a begun update has removed for the moment."""
+    half = {name: Module(name, "") for name in _half_modules(seen)}
+    return half | {module.name: module for module in seen.modules}
 
 
 def _check_package(site: Site, module: Module, package: str) -> None:

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from opsplay.core.errors import InvalidInput, OpsplayError, Unreachable, VaultRefused
+from opsplay.core.errors import InvalidInput, OpsplayError, StorageUnreachable, VaultRefused
 from opsplay.core.vault import SignedPut, StoredObject, VaultSettings
 from opsplay.kit.clock import Clock, SystemClock
 
@@ -151,7 +151,7 @@ class S3Vault:
         except ClientError as error:
             raise self._refusal(act, error.response) from error
         except BotoCoreError as error:
-            raise Unreachable(
+            raise StorageUnreachable(
                 f"vault {self.name} at {self._place} did not answer ({act}): {error}",
                 next_command=f"curl -I {self._place}",
             ) from error
@@ -166,7 +166,7 @@ class S3Vault:
         bucket = self._settings.bucket
         about = f"vault {self.name}, bucket {bucket}: could not {act}"
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Unreachable(f"{about}: the storage is in trouble (HTTP {status} {code})")
+            return StorageUnreachable(f"{about}: the storage is in trouble (HTTP {status} {code})")
         if skew := self._skew(response) if status == HTTPStatus.FORBIDDEN else "":
             return VaultRefused(f"{about}: {skew}", next_command="timedatectl status")
         reason = _REASONS.get(code) or _REASONS.get(str(status)) or "the storage said no"

@@ -45,6 +45,7 @@ class WordPress:
         api.wordpress.org does not answer.
         """
         body = self._script(
+            "package",
             "facts",
             before="find_php\nfind_wp_cli",
             guard_php=php("guard"),
@@ -57,7 +58,8 @@ class WordPress:
         """Bring core to exactly `version` with `wp core update`, then migrate the database.
 
         With an empty `package` and files that are at `version` already, only the database is
-        migrated. A killed run is begun again from the whole package.
+        migrated. A killed run is begun again from the whole package. `#sha256=HEX` behind the
+        package's address says which bytes it must be.
         """
         return self._script(
             "database",
@@ -150,7 +152,8 @@ class WordPress:
 
     def unpack_files(self, *, keep_configuration: bool = False) -> str:
         """Replace the root by the tar on standard input, by renaming where the host allows it."""
-        return self._script("unpack", keep_configuration="yes" if keep_configuration else "no")
+        keep = "yes" if keep_configuration else "no"
+        return self._script("package", "unpack", keep_configuration=keep)
 
     def make_clone_safe(self, source_url: str) -> str:
         """Kill mail, cron, payments and indexing, rewrite every address, and look at it again."""

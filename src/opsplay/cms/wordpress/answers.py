@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import MappingProxyType
 from typing import Any
 
 from opsplay.core.drivers import Facts, LogPosition, Module, Offer
@@ -20,16 +21,33 @@ def read_facts(answer: Answer) -> Facts:
     if found is None:
         raise UnreadableAnswer(f"WordPress could not be asked: {_reason(answer)}")
     data = json.loads(found[1])
+    modules = tuple(sorted(map(_module, data["modules"]), key=lambda module: module.name))
     boot_error = re.search(r"^boot_error=(.*)$", answer.stdout, re.MULTILINE)
     return Facts(
         version=data["version"],
         database_version=data["database_version"],
         wanted_database_version=data["wanted_database_version"],
-        modules=tuple(sorted(map(_module, data["modules"]), key=lambda module: module.name)),
+        modules=modules,
         offers=_newer(data["version"], data["offers"]),
         source_error=data["source_error"],
         boot_error=boot_error[1] if boot_error else "",
         php_version=data["php_version"],
+        unfinished=_unfinished(answer.stdout, data["version"], modules),
+    )
+
+
+def _unfinished(text: str, core: str, modules: tuple[Module, ...]) -> MappingProxyType[str, Offer]:
+    """Return what the marks say. Somebody who went on to a newer version has finished it for us."""
+    _, _, told = text.rpartition("@@unfinished@@\n")
+    lines = told.splitlines()
+    found = {f"module:{module.name}": module.version for module in modules} | {"core": core}
+    marks = zip(lines[::3], lines[1::3], lines[2::3], strict=True)
+    return MappingProxyType(
+        {
+            key: Offer(version, package)
+            for key, version, package in marks
+            if order(found.get(key, version)) <= order(version)
+        }
     )
 
 

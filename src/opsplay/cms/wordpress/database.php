@@ -161,6 +161,13 @@ function opsplay_extras(mysqli $link): string
     return $wanted;
 }
 
+// What a dump of these tables may take, in KiB; generous, for it will be compressed.
+function opsplay_size(mysqli $link, array $tables): string
+{
+    $rows = opsplay_rows($link, 'SELECT table_name, data_length FROM information_schema.tables WHERE table_schema = DATABASE()');
+    return (string) (int) ceil(array_sum(array_intersect_key(array_column($rows, 1, 0), $tables)) / 1024);
+}
+
 // What the scripts ask for by name; other files add theirs. PHP 7.4 knows no `match`.
 function opsplay_tasks(): array
 {
@@ -175,9 +182,11 @@ function opsplay_tasks(): array
         'name' => function () { return DB_NAME; },
         'tables' => $linked(function ($link, $prefix) { return implode("\n", array_keys(opsplay_tables($link, $prefix))); }),
         'drops' => $linked(function ($link, $prefix) { return opsplay_drops(opsplay_tables($link, $prefix)); }),
+        'size' => $linked(function ($link, $prefix) { return opsplay_size($link, opsplay_tables($link, $prefix)); }),
         'identity' => $linked('opsplay_identity'),
         'extras' => $linked('opsplay_extras'),
         'database_version' => $linked(function ($link, $prefix) { return opsplay_option($link, $prefix, 'db_version'); }),
+        'core_lock' => $linked(function ($link, $prefix) { return (string) (int) opsplay_option($link, $prefix, 'core_updater.lock'); }),
         'search_engines' => $linked(function ($link, $prefix) { return opsplay_option($link, $prefix, 'blog_public'); }),
         'debug_log' => function () { return defined('WP_DEBUG_LOG') && is_string(WP_DEBUG_LOG) && WP_DEBUG_LOG[0] === '/' ? WP_DEBUG_LOG : ''; },
     ] + (function_exists('opsplay_more_tasks') ? opsplay_more_tasks($linked) : []);

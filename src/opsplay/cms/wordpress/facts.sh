@@ -24,4 +24,5 @@ if [ -z "$answer" ]; then
     answer=$(printf '%s' "$files_php" | quiet_php -- "$root" "$url") || exit 1
 fi
 printf 'boot_error=%s\n' "$boot_error"
-printf '%s\n' "$answer"
+printf '%s\n@@unfinished@@\n' "$answer"
+tell_unfinished

@@ -1,6 +1,8 @@
 # Every script begins with this: words for failing, PHP for the command line, WP-CLI.
 LC_ALL=C
 export LC_ALL
+# What is written below the root must be readable by the web server, which may be another user.
+umask 022
 opsplay_home=${HOME:-.}/.opsplay
 content=$root/wp-content
 

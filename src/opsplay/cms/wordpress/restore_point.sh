@@ -7,9 +7,14 @@ save_restore_point() {
         check_restore_point
         return
     fi
+    umask 077 # it holds passwords
     rm -rf "$point"
-    mkdir -p "$point" && chmod 700 "$point" || fail "$point could not be made"
+    # An incomplete one is of no use to anybody, and in the way of whoever has to make room.
+    trap '[ -f "$point/complete" ] || rm -rf "$point"' EXIT
+    trap 'exit 143' HUP INT TERM
+    mkdir -p "$point" && chmod 700 "$point" || fail "$point could not be made; nothing was changed"
     find_client
+    insist_on_room
     {
         (dump)
         echo $? >"$point/status"
@@ -28,6 +33,17 @@ save_restore_point() {
     (cd "$point" && sha256sum database.sql files code.tar >sums) && sync || fail "the sums could not be saved below $point"
     mv "$point/sums" "$point/complete" && sync || fail "the restore point could not be completed below $point"
     check_restore_point
+}
+
+# Before anything is written: a full disk would hurt the site itself. Sizes in KiB.
+insist_on_room() {
+    free=$(df -Pk "$point" | awk 'NR == 2 { print $4 }')
+    exclusions=$(printf '%s\n' "$volatile" "$media" && nested_installations) || exit 1
+    code=$(cd "$root" && printf '%s\n' "$exclusions" | sed '/^$/d' | du -sk --exclude-from=- . | cut -f 1)
+    tables=$(config size) || exit 1
+    wanted=$((${code:-0} + ${tables:-0}))
+    [ "${free:-0}" -ge "$wanted" ] ||
+        fail "a restore point may take $((wanted / 1024)) MiB, only $((${free:-0} / 1024)) MiB are free below $point: make room on this host; nothing was changed"
 }
 
 check_restore_point() {

@@ -43,3 +43,4 @@ else
         fail "the files below $root could not be replaced: they are incomplete now"
 fi
 [ -f "$root/wp-includes/version.php" ] || fail "there is no WordPress at $root after unpacking"
+rm -f "$site_mark".*

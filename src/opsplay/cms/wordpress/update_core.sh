@@ -1,7 +1,7 @@
 # Real WP-CLI, without plugins (WordPress migrates its database without them too), and nothing is
-# believed before it has been read back. A mark says that an update was begun: whatever version.php
-# says then, the files may be incomplete.
+# believed before it has been read back. Without a package only the database is migrated.
 what=WordPress
+key=core
 begun=$site_mark.core
 
 # Half-copied core files may keep WP-CLI itself from starting: then the package's are laid over them.
@@ -14,14 +14,23 @@ lay_package() {
     rm -rf "$unpacked"
 }
 
-if [ "$(version_of_files)" != "$version" ] || [ -f "$begun" ]; then
+# A killed update of ours leaves its lock, which holds for 15 minutes. Anybody else's is respected,
+# and leaves no mark of ours that would make it look like one.
+refuse_foreign_lock() {
+    locked=$(config core_lock) || exit 1
+    [ "${locked:-0}" -le $(($(date +%s) - 900)) ] ||
+        fail "Another update is currently in progress on this site; nothing was changed"
+}
+
+if [ "$(version_of_files)" != "$version" ] || { [ -f "$begun" ] && [ -n "$package" ]; }; then
     fetch_package
     if [ -f "$begun" ]; then
-        # Ours was killed: its lock holds for 15 minutes. Anybody else's lock is respected.
         wp_bare core is-installed </dev/null >/dev/null 2>&1 || lay_package
         wp_bare option delete core_updater.lock </dev/null >/dev/null 2>&1 || :
+    else
+        refuse_foreign_lock
     fi
-    : >"$begun" || fail "$begun could not be written; nothing was changed"
+    mark_begun
     wp_bare core update "$archive" --version="$version" --force </dev/null
     status=$?
     keep_closed
@@ -40,5 +49,6 @@ keep_closed
 found=$(config database_version) || exit 1
 [ "$found" = "$(wanted_database_version)" ] ||
     fail "the database says schema ${found:-nothing}, WordPress $version wants $(wanted_database_version)"
-rm -f "$begun"
+[ -z "$archive" ] || rm -f "$begun"
+tell_package
 printf 'WordPress %s, database schema %s\n' "$version" "$found"

@@ -2,6 +2,8 @@
 # whatever is there. The version is read from the file's header: WordPress need not start for it, so a
 # module that breaks the site is found by the smoke test and not mistaken for a failed update.
 begun=$site_mark.$kind-$name
+key=module:$name
+[ "$kind" = plugin ] || key=module:$kind:$name
 
 module_version() {
     if [ "$kind" = theme ]; then
@@ -36,9 +38,10 @@ if [ "$(module_version)" != "$version" ] || [ -f "$begun" ]; then
     OPSPLAY_KIND=$kind OPSPLAY_NAME=$name OPSPLAY_VERSION=$version OPSPLAY_PACKAGE=$archive
     export OPSPLAY_KIND OPSPLAY_NAME OPSPLAY_VERSION OPSPLAY_PACKAGE
     if [ -f "$begun" ]; then
+        mark_begun
         with_plugins_or_without "$kind" install "$archive" --force
     else
-        : >"$begun" || fail "$begun could not be written; nothing was changed"
+        mark_begun
         with_plugins_or_without --exec="$offer_php" "$kind" update "$name"
     fi
     status=$?
@@ -50,4 +53,5 @@ if [ "$(module_version)" != "$version" ] || [ -f "$begun" ]; then
     rm -f "$begun"
 fi
 keep_closed
+tell_package
 printf '%s %s\n' "$what" "$(module_version)"
