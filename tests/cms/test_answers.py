@@ -33,9 +33,35 @@ FACTS = {
 }
 
 
-def told(facts: dict, *, boot_error: str = "", noise: str = "") -> Answer:
+def told(facts: dict, *, boot_error: str = "", noise: str = "", marks: str = "") -> Answer:
     text = f"boot_error={boot_error}\n{noise}@@opsplay@@{json.dumps(facts)}@@end@@\n{noise}"
-    return Answer(0, text)
+    return Answer(0, f"{text}\n@@unfinished@@\n{marks}")
+
+
+def test_updates_that_were_begun_are_unfinished_until_somebody_went_further():
+    marks = (
+        "core\n6.4.5\nhttp://source/6.4.5.zip#sha256=ab\n"
+        "module:a\n1.8\nhttp://source/a.zip\n"
+        "module:gone\n2.0\nhttp://source/gone.zip\n"
+    )
+
+    seen = read_facts(told(FACTS, marks=marks, noise="@@unfinished@@\ncore\n9\nx\n"))
+
+    assert seen.unfinished == {
+        "core": Offer("6.4.5", "http://source/6.4.5.zip#sha256=ab"),
+        "module:gone": Offer("2.0", "http://source/gone.zip"),
+    }
+
+
+def test_an_answer_that_broke_off_before_the_marks_is_refused():
+    whole = told(FACTS)
+
+    for answer in (
+        Answer(1, whole.stdout, "opsplay: a mark cannot be read"),
+        Answer(0, whole.stdout.partition("@@unfinished@@")[0]),
+    ):
+        with pytest.raises(UnreadableAnswer):
+            read_facts(answer)
 
 
 def test_offers_are_sorted_sized_and_newer_than_what_is_there():

@@ -86,7 +86,7 @@ def test_files_that_merely_say_the_version_are_not_believed_after_a_kill(bakery:
     whole = broken.read_bytes()
     broken.write_bytes(whole[:1000])
     script = update_core(bakery)
-    begun = script.replace("lay_package() {", 'mark_begun\nexit 0\nlay_package() {')
+    begun = script.replace("lay_package() {", "mark_begun\nexit 0\nlay_package() {")
     bakery.must(begun)
 
     bakery.must(script)

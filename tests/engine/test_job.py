@@ -86,7 +86,7 @@ def test_a_job_has_its_directory_and_keeps_it_private(home, tools):
 
     assert report.output.splitlines() == [
         f"{home}/.opsplay/runs/run-1/bakery-production",
-        "0077",
+        "0022",
     ]
     assert (home / ".opsplay").stat().st_mode & 0o777 == 0o700
 

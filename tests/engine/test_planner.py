@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from opsplay import cms, steps
 from opsplay.app.workshop import _Language as Language
-from opsplay.core.errors import InvalidInput, StepFailed, Unreachable, UnreadableAnswer
 from opsplay.core.environment import Environment, Host
+from opsplay.core.errors import InvalidInput, StepFailed, Unreachable, UnreadableAnswer
 from opsplay.core.event import State
 from opsplay.core.query import Answer
 from opsplay.core.site import Site

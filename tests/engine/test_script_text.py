@@ -7,16 +7,26 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from opsplay.core.action import Write
 from opsplay.core.environment import Environment, Host
 from opsplay.core.site import Site
 from opsplay.engine.acts import write_script
 from opsplay.engine.clone import _packed, _pipe, _unpacked, local_script
+from opsplay.kit.shell import quote
 
 pytestmark = pytest.mark.real
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 SHELLS = (["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"])
+
+
+def written(path, text, mode=0o644, before=""):
+    """Run the script that writes a text, as a job runs it."""
+    script = write_script(Write(str(path), text, mode))
+    return sh(
+        f"{before} OPSPLAY_RUN_DIR={quote(str(path.parents[1] / 'run'))}; export OPSPLAY_RUN_DIR\n{script}"
+    )
 
 
 def sh(script, shell=("dash",), stdin=b""):
@@ -25,12 +35,12 @@ def sh(script, shell=("dash",), stdin=b""):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(text=TEXTS, end=st.sampled_from(["", "\n", "\n\n", "'", "\\", "\r\n", "\\n"]))
 def test_a_text_arrives_as_it_is(tmp_path_factory, text, end):
     path = tmp_path_factory.mktemp("write") / "it's a new folder" / "$(touch x) *.txt"
 
-    done = sh(write_script(Write(str(path), text + end, 0o640)))
+    done = written(path, text + end, 0o640)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert path.read_bytes() == (text + end).encode()
@@ -39,7 +49,7 @@ def test_a_text_arrives_as_it_is(tmp_path_factory, text, end):
 
 
 def test_a_new_directory_is_open_to_visitors_whatever_the_umask(tmp_path):
-    sh("umask 077\n" + write_script(Write(str(tmp_path / "new/robots.txt"), "x")))
+    written(tmp_path / "new/robots.txt", "x", before="umask 077;")
 
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o755
 
@@ -48,8 +58,8 @@ def test_a_file_that_cannot_be_written_is_a_failure_and_leaves_the_old_one(tmp_p
     (tmp_path / "old").write_text("old")
     (tmp_path / "folder").mkdir()
 
-    assert sh(write_script(Write(str(tmp_path / "old/below"), "x"))).returncode != 0
-    assert sh("ulimit -f 0; " + write_script(Write(str(tmp_path / "old"), "x" * 9999))).returncode
+    assert written(tmp_path / "old/below", "x").returncode != 0
+    assert written(tmp_path / "old", "x" * 9999, before="ulimit -f 0;").returncode != 0
     assert (tmp_path / "old").read_text() == "old"
 
 

@@ -87,7 +87,8 @@ def planned(step, where):
     try:
         return list(step.plan(where, seen(step)))
     except OpsplayError as error:
-        assert "nothing was changed" in error.state, error
+        if "nothing was changed" not in error.state:
+            raise
         return []
 
 

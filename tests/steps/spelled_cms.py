@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opsplay.core.drivers import driver
 from opsplay.core.environment import Environment
 from opsplay.core.query import Query
 
 
-@driver("spelled-test-cms")
 @dataclass(frozen=True)
 class SpelledCms:
     environment: Environment

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.steps import spelled_cms as _registers  # noqa: F401
 
 from opsplay import steps
 from opsplay.core.action import to_data

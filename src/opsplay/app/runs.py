@@ -10,7 +10,7 @@ from typing import Any
 
 import opsplay
 from opsplay.app.options import CheckResult, Options, RunResult
-from opsplay.app.workshop import Workshop, controller_lock, load_kinds, undoable
+from opsplay.app.workshop import Workshop, controller_lock, last_change, load_kinds, undoable
 from opsplay.core.errors import ExitStatus, OpsplayError
 from opsplay.core.event import State
 from opsplay.core.playbook import Inventory, Playbook
@@ -65,7 +65,7 @@ def rollback(name: str, options: Options) -> RunResult:
     """Undo what a run (an id, the start of one, or `last`) did to its sites, newest first."""
     load_kinds()
     with_journal = Journal(options.state / "journal.db", SystemClock())
-    undone = with_journal.resolve(name)
+    undone = _last_standing(with_journal) if name == "last" else with_journal.resolve(name)
     touched = sorted(
         {
             event.site
@@ -96,6 +96,26 @@ def restore(
     load_kinds()
     text = _RESTORE.format(site=site, snapshot=snapshot, to=to, include=", ".join(include))
     return _synthetic("restore", text, options)
+
+
+def _last_standing(journal: Journal) -> str:
+    """Return the last run whose changes stand on any site. Raises OpsplayError."""
+    places = {
+        (event.site, str(event.data["environment"]))
+        for event in journal.events()
+        if event.kind == "intent" and undoable(event)
+    }
+    standing = [run for place in sorted(places) if (run := _standing_at(journal, *place))]
+    if not standing:
+        raise OpsplayError("no run changed anything that still stands", next_command="invoke logs")
+    return max(standing)
+
+
+def _standing_at(journal: Journal, site: str, environment: str) -> str:
+    try:
+        return last_change(journal, site, environment, "")
+    except OpsplayError:
+        return ""  # nothing stands there
 
 
 _ROLLBACK = """\

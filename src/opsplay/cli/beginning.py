@@ -32,10 +32,16 @@ def init(_context: Context, directory: str, json: bool = False) -> None:
     emit(f"next: cd {directory}, then read README.md")
 
 
-@verb(REACHING, name="accept", positional=["host"], help=WHERE)
+@verb(
+    REACHING,
+    name="accept",
+    positional=["host"],
+    help={"fingerprint": "SHA256:… that the key must have; needed where it replaces another.", **WHERE},
+)  # fmt: skip
 def accept(
     _context: Context,
     host: str,
+    fingerprint: str = "",
     json: bool = False,
     inventory: str = "inventory",
     state: str = ".opsplay",
@@ -46,7 +52,7 @@ def accept(
     """
     from opsplay import app
 
-    told = app.accept_host(host, options_of(inventory=inventory, state=state))
+    told = app.accept_host(host, options_of(inventory=inventory, state=state), fingerprint)
     if json:
         document("host_accepted", {"host": host, "fingerprint": str(told)})
     else:
@@ -160,7 +166,8 @@ def demo(
         from opsplay.reports.picture import save_picture
 
         save_picture(console, Path(picture), f"{program_name()} run {playbook}")
-    _where_to_look(dict(lab.facts))
+    if status == ExitStatus.DONE:
+        _where_to_look(dict(lab.facts))
     return status
 
 

@@ -23,6 +23,10 @@ _GATES = (
 )
 
 
+_WORKERS = 3
+"""Test processes, each with a lab of its own; on two cores most of their time is waiting."""
+
+
 def _at_home() -> None:
     if not Path("src/opsplay/cli").is_dir():
         cause = "this verb works on opsplay's own source, and that is not here"
@@ -34,19 +38,28 @@ def _at_home() -> None:
     name="test",
     help={
         "fast": "Leave out what needs real daemons.",
+        "proofs": "Then the slow proofs, too: kill -9 at every journal write, cut lines.",
         "select": "EXPRESSION that test names must match, as pytest's -k.",
     },
 )
-def run_tests(context: Context, fast: bool = False, select: str = "") -> ExitStatus:
-    """Run the tests, on real parts, with branch coverage."""
+def run_tests(
+    context: Context, fast: bool = False, proofs: bool = False, select: str = ""
+) -> ExitStatus:
+    """Run the tests, on real parts, with branch coverage.
+
+    Everything that is needed is started on free ports in temporary folders, and ended afterwards.
+    """
     _at_home()
-    chosen = (" -m 'not real'" if fast else "") + (f" -k '{select}'" if select else "")
-    partial = fast or bool(select)
-    least = " --fail-under=0" if partial else ""
-    passed = _went_well(context, f"python -m coverage run -m pytest{chosen}")
+    marks = "not real and not proof" if fast else "not proof"
+    named = f" -k '{select}'" if select else ""
+    least = " --fail-under=0" if fast or select else ""
+    _went_well(context, "python -m coverage erase")
+    pytest = f"python -m coverage run -m pytest -q -n {_WORKERS} --dist loadgroup{named}"
+    passed = _went_well(context, f"{pytest} -m '{marks}'")
     _went_well(context, "python -m coverage combine --quiet")
     covered = _went_well(context, f"python -m coverage report{least}")
-    return ExitStatus.DONE if passed and covered else ExitStatus.FAILED
+    proved = not proofs or _went_well(context, f"python -m pytest -q -s -n 0{named} -m proof")
+    return ExitStatus.DONE if passed and covered and proved else ExitStatus.FAILED
 
 
 def _went_well(context: Context, command: str) -> bool:

@@ -19,9 +19,7 @@ def canonical(data: Mapping[str, Any]) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def digest(
-    previous: str, run: str, at: datetime, kind: str, site: str, payload: str
-) -> str:
+def digest(previous: str, run: str, at: datetime, kind: str, site: str, payload: str) -> str:
     """Return the hash of an event as 64 hexadecimal digits."""
     parts = json.dumps([previous, run, at.isoformat(), kind, site, payload], ensure_ascii=False)
     return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal, Self
 
 
@@ -47,12 +46,7 @@ class Relay:
             raise self._failure
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 

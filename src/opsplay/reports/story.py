@@ -33,6 +33,8 @@ class ActStory:
     """Whether it only looked (a smoke test)."""
     covered: bool = False
     """Whether the stage's restore point takes it back."""
+    reversible: bool = False
+    """Whether a later rollback can take it back."""
     undone: str = ""
     """Outcome of its undo; empty when nobody took it back."""
 
@@ -85,6 +87,7 @@ class SiteStory:
             and act.outcome == "done"
             and not act.undone
             and act.after
+            and act.reversible
             and not act.looks
             and not _took_snapshot(act)
         )
@@ -238,6 +241,7 @@ def _act(event: Event, stage: tuple[str, str]) -> ActStory:
         key=_word(event, "key"),
         looks=only_looks(event.data),
         covered=bool(event.data.get("covered")),
+        reversible=bool(event.data.get("covered") or event.data.get("undo")),
     )
 
 

@@ -13,12 +13,13 @@ from opsplay.core.query import Answer
 from opsplay.core.version import order, same_series
 
 _FACTS = re.compile(r"@@opsplay@@(\{.*\})@@end@@")
+_UNFINISHED = "@@unfinished@@\n"
 
 
 def read_facts(answer: Answer) -> Facts:
     """Return the facts between the marks. Raises UnreadableAnswer when there are none."""
     found = _FACTS.search(answer.stdout)
-    if found is None:
+    if found is None or not answer.ok or _UNFINISHED not in answer.stdout:
         raise UnreadableAnswer(f"WordPress could not be asked: {_reason(answer)}")
     data = json.loads(found[1])
     modules = tuple(sorted(map(_module, data["modules"]), key=lambda module: module.name))
@@ -38,8 +39,7 @@ def read_facts(answer: Answer) -> Facts:
 
 def _unfinished(text: str, core: str, modules: tuple[Module, ...]) -> MappingProxyType[str, Offer]:
     """Return what the marks say. Somebody who went on to a newer version has finished it for us."""
-    _, _, told = text.rpartition("@@unfinished@@\n")
-    lines = told.splitlines()
+    lines = text.rpartition(_UNFINISHED)[2].splitlines()
     found = {f"module:{module.name}": module.version for module in modules} | {"core": core}
     marks = zip(lines[::3], lines[1::3], lines[2::3], strict=True)
     return MappingProxyType(
