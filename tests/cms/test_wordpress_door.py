@@ -1,6 +1,7 @@
 """The door of a real WordPress: who gets in, and for how long it stays closed."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -85,3 +86,37 @@ def test_a_door_that_cannot_be_closed_says_so(bakery: Installation):
 
     assert not answer.ok
     assert "visitors could not be kept out" in answer.stderr
+
+
+def test_the_web_server_may_read_what_is_written_whatever_the_umask(bakery: Installation):
+    shutil.rmtree(bakery.root / "wp-content/mu-plugins")
+
+    bakery.must(f"umask 077\n{bakery.cms.close_to_visitors(PASS_SHA256)}")
+    (bakery.root / ".maintenance").unlink()
+    module = bakery.cms.update_module("lab-shop", "1.1.0", bakery.package("lab-shop-1.1.0"))
+    bakery.must(f"umask 077\n{module}")
+
+    door = bakery.root / "wp-content/mu-plugins/opsplay-closed.php"
+    plugin = bakery.root / "wp-content/plugins/lab-shop"
+    for file in (bakery.root / ".maintenance", door, plugin / "lab-shop.php"):
+        assert file.stat().st_mode & 0o444 == 0o444, file
+    for directory in (door.parent, plugin):
+        assert directory.stat().st_mode & 0o555 == 0o555, directory
+
+
+def test_unpacked_files_and_laid_core_files_keep_sane_modes(bakery: Installation):
+    def modes() -> dict[str, int]:
+        return {
+            str(path.relative_to(bakery.root)): path.lstat().st_mode
+            for path in (bakery.root, *bakery.root.rglob("*"))
+        }
+
+    before = modes()
+    archive = bakery.raw(bakery.cms.pack_files())[1]
+    bakery.must(f"umask 077\n{bakery.cms.unpack_files()}", archive)
+    assert modes() == before
+
+    update = bakery.cms.update_core("6.5.5", bakery.package("wordpress-6.5.5"))
+    laid = update.replace("    mark_begun\n", "    lay_package\n    exit 9\n")
+    assert bakery.run(f"umask 077\n{laid}").exit_status == 9
+    assert all(mode & 0o444 == 0o444 for path, mode in modes().items() if path not in before)

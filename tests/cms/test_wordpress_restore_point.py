@@ -1,5 +1,7 @@
 """Going back without WordPress: whatever an update broke, code and database come back."""
 
+import os
+
 import pytest
 from tests.cms.conftest import PASS_SHA256
 from tests.cms.installation import Installation
@@ -107,7 +109,56 @@ def test_a_full_disk_is_an_error_and_leaves_no_restore_point(bakery: Installatio
 
     assert not answer.ok
     assert "is the disk full?" in answer.stderr
-    assert not (bakery.run_directory / "restore-point/complete").exists()
+    assert not (bakery.run_directory / "restore-point").exists()
+
+
+def test_a_restore_point_that_is_interrupted_leaves_nothing(bakery: Installation):
+    script = bakery.cms.save_restore_point()
+    slow = script.replace('list_code "$media" >', 'kill -TERM $$; sleep 5; list_code "$media" >', 1)
+
+    answer = bakery.run(slow)
+
+    assert answer.exit_status == 143
+    assert not (bakery.run_directory / "restore-point").exists()
+
+
+def test_a_restore_point_that_would_fill_the_disk_is_not_begun(bakery: Installation):
+    df = bakery.home / "bin/df"
+    df.write_text("#!/bin/sh\necho Filesystem\necho /dev/sda1 9 9 20480 99% /\n")
+    df.chmod(0o755)
+    before = bakery.fingerprint()
+
+    answer = bakery.run(bakery.cms.save_restore_point())
+
+    df.unlink()
+    assert not answer.ok
+    assert "MiB, only 20 MiB are free" in answer.stderr
+    assert "make room on this host; nothing was changed" in answer.stderr
+    assert not (bakery.run_directory / "restore-point").exists()
+    assert before.difference(bakery.fingerprint()) == ()
+
+
+def test_uploads_need_no_room(bakery: Installation):
+    large = bakery.root / "wp-content/uploads/large.mp4"
+    with large.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 300_000_000)
+    df = bakery.home / "bin/df"
+    df.write_text("#!/bin/sh\necho Filesystem\necho /dev/sda1 9 9 204800 99% /\n")
+    df.chmod(0o755)
+
+    answer = bakery.run(bakery.cms.save_restore_point())
+
+    df.unlink()
+    large.unlink()
+    assert answer.ok, answer.stderr
+
+
+def test_a_restore_point_is_for_nobody_elses_eyes(bakery: Installation):
+    bakery.must(f"umask 022\n{bakery.cms.save_restore_point()}")
+
+    point = bakery.run_directory / "restore-point"
+    assert point.stat().st_mode & 0o777 == 0o700
+    assert {one.stat().st_mode & 0o777 for one in point.iterdir()} == {0o600}
 
 
 def test_a_neighbour_in_the_same_database_or_below_the_root_is_left_alone(bakery: Installation):

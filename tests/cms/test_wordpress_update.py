@@ -103,6 +103,7 @@ def test_somebody_elses_update_is_respected(bakery: Installation):
 
     assert not answer.ok
     assert "Another update is currently in progress" in answer.stdout + answer.stderr
+    assert bakery.ask(bakery.cms.facts()).unfinished == {}
     assert bakery.lab.version("bakery", "production").files == "6.4.5"
 
 

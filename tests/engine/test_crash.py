@@ -99,6 +99,7 @@ def test_so_does_a_production_stage_with_its_brackets(tmp_path, monkeypatch, sta
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("stages", "status"), [(WHOLE, ExitStatus.DONE), (BROKEN, ExitStatus.ROLLED_BACK)]
 )

@@ -95,6 +95,32 @@ def test_a_second_ctrl_c_stops_at_once_and_resume_ends_the_job(ops, ended):
     ended()
 
 
+def test_a_second_ctrl_c_does_not_wait_for_the_rest_of_a_backup(ops, ended):
+    for file in (ops.folder / "inventory").glob("*.yaml"):
+        text = file.read_text().replace("{{ lab_s3_endpoint }}", "{{ lab_s3_relay_endpoint }}")
+        file.write_text(text)
+    with ops.lab.relay("s3") as storage:
+        storage.delay = 0.02
+        run = ops.start("run", "playbooks/backup.yaml", "--limit", "bakery")
+        wait_for(lambda: storage.traffic.sent > 65536, run)
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        run.send_signal(signal.SIGINT)
+        said = heard(run)
+        storage.delay = 0.0
+        listed = ops("backups", "bakery", "--json").json
+        (stopped,) = {event["run"] for event in said_runs(ops)}
+
+        resumed = ops("resume", stopped)
+
+    assert said.exit_status == 130, said.text
+    assert "in the middle of the backup" in said.text
+    assert [one["backups"] for one in listed] == [[]]
+    assert resumed.exit_status == 0, resumed.text
+    assert list(ops.lab.places.home("web1").glob(".opsplay/spool/*")) == []
+    ended()
+
+
 def let_go(ops: Ops) -> None:
     """Let the slow command end."""
     (ops.lab.environment("bakery", "production").home / "logs" / "go").touch()

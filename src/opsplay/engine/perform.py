@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from opsplay.core.action import Action, Clone, Restore, Shell, Store, UndoRun, Visit, Write
-from opsplay.core.errors import UnreadableAnswer
+from opsplay.core.errors import Interrupted, UnreadableAnswer
+from opsplay.core.event import Progress
 from opsplay.core.query import Answer
 from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.clone import copy
@@ -18,6 +19,7 @@ from opsplay.engine.job import Job, JobReport, JobState
 from opsplay.engine.restore import bring_back
 from opsplay.engine.snapshots import find
 from opsplay.engine.store import take
+from opsplay.engine.tools import Tools
 from opsplay.engine.undo import undo_run
 from opsplay.engine.watch import smoke
 
@@ -84,7 +86,7 @@ def _store(context: Context, action: Store, around: Surroundings, sequence: int)
         run=context.run,
         attempt=sequence,  # unique in the journal: no attempt ever meets the objects of another
         clock=tools.clock,
-        progress=tools.progress,
+        progress=_stoppable(tools),
         segment_bytes=tools.segment_bytes,
         retried=retried,
         cms_version=_version(context, around.environment),
@@ -120,10 +122,21 @@ def _restore(context: Context, action: Restore, around: Surroundings, job: Job) 
         settings,
         include=action.include,
         clock=tools.clock,
-        progress=tools.progress,
+        progress=_stoppable(tools),
         switch=lambda script: _answer(job.run(script)),
         door=hashlib.sha256(known.encode()).hexdigest() if known else "",
     )
     return Outcome(
         f"snapshot {snapshot.snap} is back in {environment}", {"snapshot": snapshot.snap}
     )
+
+
+def _stoppable(tools: Tools) -> Progress:
+    """Return a progress that ends the stream it is told of, once nothing may be waited for."""
+
+    def progress(site: str, what: str, done: float, total: float) -> None:
+        tools.progress(site, what, done, total)
+        if tools.stop.at_once:
+            raise Interrupted(f"stopped at once, in the middle of the {what}", site=site)
+
+    return progress

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -90,14 +90,8 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     """
     names = _wanted(store, settings, segment_bytes)
     naming = _Naming(site.name, run, attempt, clock.now())
-    script = host_script(
-        tuple(_saved(name, store, site) for name in names),
-        spool=f"{site.name}@{site.here.name}",
-        recipients=settings.recipients,
-        segment_bytes=segment_bytes,
-    )
     dialogue = Dialogue(
-        channel=transport.open(script),
+        channel=transport.open(_script(names, store, site, settings, segment_bytes)),
         vault=vault,
         site=site.name,
         clock=clock,
@@ -106,28 +100,56 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
         retried=retried,
     )
     streams = _converse(dialogue, names, naming)
-    snapshot = Snapshot(
+    host, cms = _host_facts(site, dialogue), CmsFacts(site.cms_name, site.here.url, cms_version)
+    whole = _manifest(store, site, settings, naming, streams, host, cms)
+    snapshot = replace(
+        whole, sealed_at=clock.now(), previous_snap_sha256=_previous(vault, site.name)
+    )
+    _seal(vault, snapshot, settings)
+    return snapshot
+
+
+def _script(
+    names: tuple[str, ...], store: Store, site: Site, settings: VaultSettings, segment_bytes: int
+) -> str:
+    return host_script(
+        tuple(_saved(name, store, site) for name in names),
+        spool=f"{site.name}@{site.here.name}",
+        recipients=settings.recipients,
+        segment_bytes=segment_bytes,
+    )
+
+
+def _manifest(
+    store: Store,
+    site: Site,
+    settings: VaultSettings,
+    naming: _Naming,
+    streams: tuple[Stream, ...],
+    host: HostFacts,
+    cms: CmsFacts,
+) -> Snapshot:
+    """Return the manifest but for what is known only when it is sealed."""
+    return Snapshot(
         site=site.name,
         environment=site.here.name,
         snap=naming.snap,
         chain=naming.chain,
         kind="full",
-        run_id=run,
+        run_id=naming.run,
         tool_version=__version__,
         started_at=naming.started,
-        sealed_at=clock.now(),
-        host=_host_facts(site, dialogue),
-        cms=CmsFacts(site.cms_name, site.here.url, cms_version),
+        sealed_at=naming.started,
+        host=host,
+        cms=cms,
         source=Source(site.here.root, store.exclude),
         recipients=tuple(Recipient(one) for one in settings.recipients),
         streams=streams,
-        restore_order=names,
-        previous_snap_sha256=_previous(vault, site.name),
+        restore_order=tuple(stream.name for stream in streams),
+        previous_snap_sha256="",
         label=store.label,
-        attempt=attempt,
+        attempt=naming.attempt,
     )
-    _seal(vault, snapshot, settings)
-    return snapshot
 
 
 def _wanted(store: Store, settings: VaultSettings, segment_bytes: int) -> tuple[str, ...]:
