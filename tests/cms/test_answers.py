@@ -29,6 +29,7 @@ FACTS = {
         {"version": "6.4.5", "package": "http://source/6.4.5.zip"},
     ],
     "source_error": "",
+    "withheld": [],
     "php_version": "8.2.36",
 }
 

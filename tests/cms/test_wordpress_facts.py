@@ -102,6 +102,21 @@ def test_facts_are_had_when_a_plugin_kills_wp_cli(bakery: Installation):
     assert {module.name for module in seen.modules} >= {"akismet", "lab-shop"}
 
 
+def test_versions_that_need_a_newer_php_are_no_offers_but_are_told(bakery: Installation):
+    (bakery.root / "wp-content/mu-plugins/needs.php").write_text(
+        "<?php foreach (['core' => 'php_version', 'plugins' => 'requires_php'] as $what => $field)"
+        'add_filter("pre_set_site_transient_update_$what", function ($all) use ($field) {'
+        "foreach ($all->updates ?? $all->response ?? [] as $one) $one->$field = '99.1'; return $all; });"
+    )
+
+    seen = bakery.ask(bakery.cms.facts())
+
+    assert seen.source_error == ""
+    assert seen.offers == ()
+    assert "WordPress 6.5.5 needs PHP 99.1" in seen.withheld
+    assert any(one.startswith("lab-shop/lab-shop.php ") for one in seen.withheld)
+
+
 def test_facts_are_had_when_core_itself_is_broken(bakery: Installation):
     whole = bakery.ask(bakery.cms.facts())
     (bakery.root / "wp-includes/plugin.php").write_text("<?php broken(")

@@ -412,3 +412,13 @@ def test_words_for_lengths_sizes_and_times():
     assert first_line("") == ""
     assert str(OpsplayError("x")) == "x"
     assert UTC is START.tzinfo
+
+
+def test_a_difference_is_shown_for_diff_alone():
+    change = {"what": "file robots.txt", "before": "4 bytes (sha256 ab…)", "after": "5 bytes"}
+    change |= {"difference": "--- before\n+++ after\n-old\n+new"}
+    step = {"state": "changed", "name": "file", "changes": [change]}
+    plan = {"site": "bakery", "stages": [{"stage": "A", "environment": "x", "steps": [step]}]}
+
+    assert "+new" in plain(plan_text([plan], {}, diff=True))
+    assert "+new" not in plain(plan_text([plan], {}))

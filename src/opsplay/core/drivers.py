@@ -55,6 +55,8 @@ class Facts:
     boot_error: str = ""
     """Why the CMS does not boot on the command line; empty when it does."""
     php_version: str = ""
+    withheld: tuple[str, ...] = ()
+    """Newer versions that are no offer here, each with the reason: `WordPress 6.8 needs PHP 8.3`."""
     unfinished: Mapping[str, Offer] = field(default_factory=lambda: MappingProxyType({}))
     """Updates that were begun and never finished, by key (`core`, `module:akismet`): which version
     from which package. The files may be a mixture, whatever version they say."""

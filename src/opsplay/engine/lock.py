@@ -41,13 +41,13 @@ def take_script(site: Site, run: str, now: datetime) -> str:
             _tidy(site),
             # Once is enough, unless an expired lock is moved away by another taker meanwhile.
             "for turn in 1 2 3; do",
-            # What a full disk or a dead taker left behind is nobody's.
-            '[ -s "$d/holder" ] || rm -f "$d/holder"',
             'find "$d.expired" -maxdepth 0 -mmin +1 -exec rm -rf {} + 2>/dev/null',
-            # Of two who find it expired one moves it away; the other must not move the new one.
+            # Of two who find it expired one moves it away; the other must not move the new one. An
+            # empty note, as a host that went down leaves it, is nobody's. While a note is there,
+            # nobody else can put his: so what is moved is what was looked at.
             'old=$(cat "$d/holder" 2>/dev/null); until=$(printf "%s\\n" "$old" | sed -n 4p)',
-            'if [ "${until:-$now}" -lt "$now" ] && mkdir "$d.expired" 2>/dev/null; then',
-            '  [ "$(cat "$d/holder" 2>/dev/null)" != "$old" ] || mv "$d" "$d.expired/"',
+            'if [ -f "$d/holder" ] && [ "${until:-0}" -lt "$now" ] && mkdir "$d.expired" 2>/dev/null',
+            'then [ ! -f "$d/holder" ] || [ "$(cat "$d/holder")" != "$old" ] || mv "$d" "$d.expired/"',
             '  rm -rf "$d.expired"; fi',
             # A holder that died between mkdir and its note left an empty lock: it is the next one's.
             'mkdir "$d" 2>/dev/null || { n=0; while [ ! -f "$d/holder" ] && [ "$n" -lt 3 ]; do',
@@ -56,7 +56,8 @@ def take_script(site: Site, run: str, now: datetime) -> str:
             'if [ ! -f "$d/holder" ]; then printf "%s\\n" "$note" > "$d/note.$$"',
             # A full disk writes an empty note, which nobody could ever free again.
             '  [ "$(wc -l < "$d/note.$$")" -eq 4 ] && ln "$d/note.$$" "$d/holder" 2>/dev/null; rm -f "$d/note.$$"; fi',
-            'cat "$d/holder" 2>/dev/null && exit 0; sleep 1; done; cat "$d/holder"',
+            '[ -s "$d/holder" ] && cat "$d/holder" 2>/dev/null && exit 0',
+            'sleep 1; done; cat "$d/holder"',
         ]
     )
 

@@ -65,8 +65,9 @@ def perform(  # noqa: PLR0911 - one return an action
 def _told(report: JobReport) -> Outcome:
     lines = report.output.strip().splitlines() or [""]
     facts = {"output": report.output[-4096:]}
-    if package := re.search(r"^package .* sha256 ([0-9a-f]{64})$", report.output, re.MULTILINE):
-        facts["sha256"] = package.group(1)
+    # The last one: whatever an update printed before, the driver's own line comes after it.
+    if hashes := re.findall(r"^package .* sha256 ([0-9a-f]{64})$", report.output, re.MULTILINE):
+        facts["sha256"] = hashes[-1]
     return Outcome(lines[-1], facts)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from opsplay.core.environment import Host
-from opsplay.core.errors import OpsplayError
+from opsplay.core.errors import OpsplayError, StepFailed
 from opsplay.core.playbook import Declaration, Playbook, Stage
 from opsplay.core.query import Answer
 from opsplay.core.site import Site
@@ -127,7 +127,7 @@ def decide(
     """Return a site's plan from what was answered. Pure."""
     try:
         stages = [
-            PlannedStage(stage, tuple(_planned(site, stage, wish, answers) for wish in group))
+            PlannedStage(stage, _planned_steps(site, stage, group, answers))
             for stage, group in zip(playbook.stages, wishes, strict=True)
         ]
     except OpsplayError as error:
@@ -150,6 +150,22 @@ def _settle_preparing(stages: Sequence[PlannedStage]) -> list[PlannedStage]:
             planned = replace(planned, not_needed=reason)  # noqa: PLW2901 - the settled one
         settled[planned.stage.name] = planned
     return [settled[planned.stage.name] for planned in stages]
+
+
+def _planned_steps(
+    site: Site, stage: Stage, wishes: Iterable[Wish], answers: Answers
+) -> tuple[PlannedStep, ...]:
+    planned: list[PlannedStep] = []
+    for wish in wishes:
+        try:
+            planned.append(_planned(site, stage, wish, answers))
+        except StepFailed as error:
+            # What an earlier step of the stage will mend may be what is in the way.
+            if not any(step.pending for step in planned):
+                raise
+            bare = PlannedStep(wish.index, wish.declaration, wish.step, later=error.what)
+            planned.append(bare)
+    return tuple(planned)
 
 
 def _planned(site: Site, stage: Stage, wish: Wish, answers: Answers) -> PlannedStep:

@@ -33,6 +33,7 @@ def read_facts(answer: Answer) -> Facts:
         source_error=data["source_error"],
         boot_error=boot_error[1] if boot_error else "",
         php_version=data["php_version"],
+        withheld=tuple(sorted(data["withheld"])),
         unfinished=_unfinished(answer.stdout, data["version"], modules),
     )
 

@@ -6,6 +6,7 @@ class Opsplay_Update_Check
 {
     private $answers = [];
     private $kept = [];
+    public $withheld = [];
 
     public function ask(): void
     {
@@ -82,21 +83,28 @@ class Opsplay_Update_Check
     {
         $offers = [];
         foreach ((array) (get_site_transient('update_core')->updates ?? []) as $offer) {
-            $runs = version_compare(PHP_VERSION, $offer->php_version ?? '0', '>=');
-            if (in_array($offer->response, ['upgrade', 'autoupdate'], true) && $runs) {
-                $version = $offer->version ?? $offer->current;
+            $version = $offer->version ?? $offer->current;
+            if (in_array($offer->response, ['upgrade', 'autoupdate'], true) && $this->runs("WordPress $version", $offer->php_version ?? '')) {
                 $offers[$version] = ['version' => $version, 'package' => (string) ($offer->packages->full ?? $offer->download ?? '')];
             }
         }
         return array_values($offers);
     }
 
+    private function runs(string $what, $needs): bool
+    {
+        $runs = version_compare(PHP_VERSION, $needs ?: '0', '>=');
+        if (!$runs) {
+            $this->withheld[$what] = "$what needs PHP $needs";
+        }
+        return $runs;
+    }
+
     public function module(string $kind, string $key): ?array
     {
         $offer = (get_site_transient("update_$kind")->response ?? [])[$key] ?? null;
         $offer = $offer === null ? [] : (array) $offer;
-        $needs = empty($offer['requires_php']) ? '0' : $offer['requires_php'];
-        if (empty($offer['new_version']) || version_compare(PHP_VERSION, $needs, '<')) {
+        if (empty($offer['new_version']) || !$this->runs("$key {$offer['new_version']}", $offer['requires_php'] ?? '')) {
             return null;
         }
         return ['version' => (string) $offer['new_version'], 'package' => (string) ($offer['package'] ?? '')];
@@ -124,12 +132,11 @@ function opsplay_facts(): array
     $text = file_get_contents(ABSPATH . WPINC . '/version.php');
     $check = new Opsplay_Update_Check();
     $check->ask();
-    return [
+    $found = ['modules' => opsplay_modules($check), 'offers' => $check->core()];
+    return $found + ['withheld' => array_values($check->withheld)] + [
         'version' => preg_match('/(?:^|[;\s])\$wp_version\s*=\s*[\'"]([^\'"]+)/m', $text, $found) ? $found[1] : '',
         'wanted_database_version' => preg_match('/(?:^|[;\s])\$wp_db_version\s*=\s*(\d+)/m', $text, $found) ? $found[1] : '',
         'database_version' => (string) $wpdb->get_var("SELECT option_value FROM $wpdb->options WHERE option_name = 'db_version'"),
-        'modules' => opsplay_modules($check),
-        'offers' => $check->core(),
         'source_error' => $check->error(),
         'php_version' => PHP_VERSION,
     ];

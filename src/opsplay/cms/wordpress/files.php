@@ -64,6 +64,7 @@ echo "\n@@opsplay@@", json_encode([
         opsplay_themes($argv[1], [$options['template'], $options['stylesheet']])
     ),
     'offers' => [],
+    'withheld' => [],
     'source_error' => 'WordPress does not start, so nothing could be asked',
     'php_version' => PHP_VERSION,
 ], JSON_INVALID_UTF8_SUBSTITUTE), "@@end@@\n";
