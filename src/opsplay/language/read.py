@@ -51,7 +51,9 @@ def read_inventory(directory: Path | str, *, extra_vars: Mapping[str, Any] = _NO
     paths = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
     if not paths:
         cause = f"no inventory file (*.yaml) in {folder}"
-        raise InvalidInput(cause, next_command="invoke init DIR")
+        samples = sorted(folder.glob("*.sample")) if folder.is_dir() else []
+        begin = f"cp {samples[0]} {folder}/CLIENT.yaml, and fill it in" if samples else ""
+        raise InvalidInput(cause, next_command=begin or "invoke init DIR")
     texts: dict[str, str] = {}
     problems: list[Problem] = []
     for path in paths:

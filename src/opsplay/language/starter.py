@@ -18,6 +18,15 @@ _GITIGNORE = """\
 .secrets/
 """
 
+_TASKS = '''\
+"""`invoke VERB` is `opsplay VERB` in this directory."""
+
+from opsplay.cli import adopt, namespace
+
+__all__ = ["namespace"]
+adopt()
+'''
+
 _README = """\
 # Our sites
 
@@ -32,6 +41,8 @@ _README = """\
     opsplay doctor
     opsplay check playbooks/update.yaml --limit bakery         # shows, changes nothing
     opsplay run playbooks/update.yaml --limit bakery
+
+`invoke run …` does the same as `opsplay run …` here: `tasks.py` names the same verbs.
 """
 
 
@@ -47,7 +58,8 @@ def starter_texts() -> dict[str, str]:
         f"schemas/{path.name}": path.read_text(encoding="utf-8")
         for path in sorted(schema_directory().glob("*.json"))
     }
-    return {".gitignore": _GITIGNORE, "README.md": _README, **copied, **schemas}
+    own = {".gitignore": _GITIGNORE, "README.md": _README, "tasks.py": _TASKS}
+    return {**own, **copied, **schemas}
 
 
 def write_starter(directory: Path) -> tuple[Path, ...]:
