@@ -1,13 +1,13 @@
 """The verbs around the lab, on the lab."""
 
 import json
-import os
 import shutil
+from pathlib import Path
 
 import pytest
 from tests.cli.terminal import ROOT, piped
 
-HOME = os.environ.get("HOME", "/")
+HOME = str(Path.home())
 """Where the lab's cache of downloaded parts is."""
 pytestmark = pytest.mark.real
 

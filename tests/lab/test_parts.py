@@ -181,5 +181,5 @@ def test_a_plain_user_is_told_the_exact_command(monkeypatch: pytest.MonkeyPatch)
         packages.apt_install("nginx", "age")
 
     assert refusal.value.next_command == (
-        "sudo sh -c 'apt-get update && apt-get install -y nginx age'"
+        "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends nginx age'"
     )

@@ -50,6 +50,11 @@ def run_tests(
     Everything that is needed is started on free ports in temporary folders, and ended afterwards.
     """
     _at_home()
+    if not fast:
+        # Before the test processes: they would all install at once, against their time limit.
+        from opsplay.lab import Lab
+
+        Lab.prepare(lambda text: emit(f"lab: {text}"))
     marks = "not real and not proof" if fast else "not proof"
     named = f" -k '{select}'" if select else ""
     least = " --fail-under=0" if fast or select else ""

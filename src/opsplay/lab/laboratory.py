@@ -67,8 +67,7 @@ class Lab:
         """
         directory = _fitting(directory.resolve())
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        packages.install(progress)
-        made = parts.gather(progress)
+        made = cls.prepare(progress)
         with packages.locked(directory / ".lock"):
             first = _usable(directory) or ports.reserve(directory)
             lab = cls(Places(directory, first), made)
@@ -78,6 +77,16 @@ class Lab:
             if not (directory / _READY).exists():
                 lab._open(progress)
         return lab
+
+    @staticmethod
+    def prepare(progress: Progress) -> parts.Parts:
+        """Return the parts; installs and fetches what any lab needs and is not there yet.
+
+        Raises:
+            LabBroken: something is missing that this user may not install.
+        """
+        packages.install(progress)
+        return parts.gather(progress)
 
     @classmethod
     def at(cls, directory: Path) -> Lab:

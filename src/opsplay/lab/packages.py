@@ -27,6 +27,7 @@ _PROGRAMS = {
     "rsync": "rsync",
     "unzip": "unzip",
     "zip": "zip",
+    "npm": "npm",
 }
 _PHP_MODULES = {
     "mysqli": "php-mysql",
@@ -37,6 +38,7 @@ _PHP_MODULES = {
     "zip": "php-zip",
     "intl": "php-intl",
 }
+_SPARING = ("-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
 _SEARCHED = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 
 
@@ -84,7 +86,7 @@ def install(progress: Progress) -> None:
 
 def apt_install(*packages: str) -> None:
     """Install Debian packages. Raises LabBroken with the exact command for a plain user."""
-    command = f"apt-get update && apt-get install -y {' '.join(packages)}"
+    command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0:
         raise LabBroken(
             f"these Debian packages are missing: {' '.join(packages)}",
@@ -93,7 +95,8 @@ def apt_install(*packages: str) -> None:
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-q", env=quiet, timeout=600)
-    run("apt-get", "install", "-y", "-q", *packages, env=quiet, timeout=1200)
+    # What npm recommends is a compiler and a test runner: half a gigabyte, and two minutes.
+    run("apt-get", "install", *_SPARING, *packages, env=quiet, timeout=1200)
 
 
 def debian_archive(package: str, into: Path) -> Path:
@@ -117,8 +120,6 @@ def npm_archive(package: str, into: Path, below: tuple[str, ...]) -> Path:
 
     `below`: files and directories inside the package; only these are unpacked.
     """
-    if not shutil.which("npm"):
-        apt_install("npm")
     into.mkdir(parents=True, exist_ok=True)
     run("npm", "pack", "--silent", package, directory=into, timeout=900)
     archive = next(into.glob("*.tgz"))
