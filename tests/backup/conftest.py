@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from tests.backup import plain_cms  # noqa: F401  # registers its driver
+from tests.backup import plain_cms
 from tests.backup.database import Database
 from tests.backup.database import running as database_running
 from tests.backup.fault_proxy import FaultProxy, proxying
 from tests.vaults.seaweed import Seaweed
 from tests.vaults.seaweed import running as seaweed_running
 
+from opsplay.core import drivers
 from opsplay.core.action import Store
 from opsplay.core.environment import Environment, Host
 from opsplay.core.site import Site
@@ -38,6 +39,14 @@ KEY = pyrage.x25519.Identity.generate()
 IDENTITY = Secret("file:key.txt", lambda _reference: f"# a comment\n{KEY}\n")
 SEGMENT = 128 * 1024
 ODD_NAMES = ("line\nbreak.txt", "-rf", "éà 日本.txt", "with space", "qu'ote\"$x.txt", "a/b/.hidden")
+
+
+@pytest.fixture(autouse=True)
+def plain() -> Iterator[None]:
+    """Make the plain CMS known to a test, and forget it afterwards: schemas name every driver."""
+    with pytest.MonkeyPatch.context() as patch:  # its own: tests undo theirs in the middle
+        patch.setitem(drivers._DRIVERS, plain_cms.NAME, plain_cms.PlainCms)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +195,7 @@ def bench(tmp_path: Path, monkeypatch, mariadb: Database, seaweed: Seaweed) -> B
     return Bench(
         site=Site(
             f"shop-{secrets.token_hex(3)}",
-            "plain-test-cms",
+            plain_cms.NAME,
             {"production": production},
             vars={"database": database},
         ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from opsplay.core.drivers import driver
 from opsplay.core.environment import Environment
 from opsplay.kit.shell import assign, quote
 
@@ -16,9 +15,9 @@ _READ = """
 [ -f "$root/config.cnf" ] || { echo "no $root/config.cnf" >&2; exit 1; }
 database=$(sed -n 's/^# database //p' "$root/config.cnf")
 """
+NAME = "plain-test-cms"
 
 
-@driver("plain-test-cms")
 @dataclass(frozen=True)
 class PlainCms:
     environment: Environment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.backup import plain_cms  # noqa: F401  # registers its driver
+from tests.backup import plain_cms
 from tests.backup.shell_check import complaints
 from tests.backup.test_manifest import SNAPSHOT
 
@@ -16,7 +16,7 @@ from opsplay.engine.store_script import Saved, host_script
 
 SITE = Site(
     "it's a shop",
-    "plain-test-cms",
+    plain_cms.NAME,
     {"production": Environment("production", Host("local"), "/srv/it's here", "https://x.test")},
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Self
@@ -40,8 +41,9 @@ class Lookout:
         while not self._over.wait(0.002):
             for entry in Path("/proc").glob("[0-9]*/cmdline"):
                 self._try(lambda entry=entry: self.seen.add(entry.read_bytes()))
-            for path in self.home.rglob("*"):
-                self._try(lambda path=path: self._read(path))
+            for folder, folders, names in os.walk(self.home):  # bears it when one of them goes
+                for name in folders + names:
+                    self._try(lambda path=Path(folder, name): self._read(path))
 
     def _read(self, path: Path) -> None:
         if path.is_file():

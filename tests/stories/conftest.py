@@ -73,7 +73,7 @@ class Ops:
         return self.folder / ".opsplay" / "journal.db"
 
     def kinds(self, run: str = "last") -> list[str]:
-        return [event["kind"] for event in self.events(run)]
+        return [event["event"] for event in self.events(run)]
 
     def events(self, run: str = "last") -> list[dict[str, Any]]:
         import sqlite3

@@ -32,7 +32,7 @@ class TestLocal(RealContract):
         assert "canary" not in transport.run("env").stdout
 
     def test_a_script_has_a_session_of_its_own(self, transport):
-        session = transport.run("ps -o sid= -p $$").stdout.strip()
+        session = transport.run("cut -d ' ' -f 6 < /proc/$$/stat").stdout.strip()
 
         assert int(session) != os.getsid(0)
 

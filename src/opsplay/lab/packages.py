@@ -80,7 +80,8 @@ def install(progress: Progress) -> None:
     """
     wanted = missing()
     if wanted:
-        progress(f"installing {', '.join(wanted)}")
+        if os.geteuid() == 0:
+            progress(f"installing {', '.join(wanted)}")
         apt_install(*wanted)
 
 
