@@ -134,3 +134,28 @@ def test_a_host_that_cannot_keep_a_lock_is_not_believed(sh, tmp_path):
 
     with pytest.raises(UnreadableAnswer, match="could not be taken"):
         read_take(sh(take_script(site(), "run-1", NOW)), site(), "run-1")
+
+
+def test_who_takes_it_leaves_the_newest_ways_back_and_only_those(sh, tmp_path):
+    runs = tmp_path / ".opsplay/runs"
+    for day in ("01", "08", "15", "22"):
+        (runs / f"202611{day}T020000-aaaaaa/bakery-production/publish-1/restore-point").mkdir(
+            parents=True
+        )
+    (runs / "20261101T020000-aaaaaa/florist-production").mkdir()
+
+    take(sh, "20261129T020000-bbbbbb")
+
+    left = sorted(str(path.relative_to(runs)) for path in runs.glob("*/*"))
+    assert left == [
+        "20261101T020000-aaaaaa/florist-production",
+        "20261115T020000-aaaaaa/bakery-production",
+        "20261122T020000-aaaaaa/bakery-production",
+    ]
+
+
+def test_a_note_that_a_full_disk_cut_short_holds_nobody_up(sh, tmp_path):
+    take(sh, "run-1")
+    (directory(tmp_path) / "holder").write_text("")
+
+    assert take(sh, "run-2")
