@@ -7,7 +7,7 @@ import time
 import pytest
 from tests.stories.during import heard, is_open, journalled, locks, wait_for
 
-pytestmark = [pytest.mark.real, pytest.mark.story, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.story, pytest.mark.proof, pytest.mark.timeout(300)]
 
 SECONDS = 20
 """How long the line stays away."""
@@ -55,9 +55,7 @@ def show(record_property, name: str, started: float, ops) -> None:
     print(f"\n{name}: {seconds:.1f} s, {len(retries)} retries journalled")
 
 
-@pytest.mark.parametrize(
-    "how", ["freeze", pytest.param("reset", marks=pytest.mark.proof)], ids=["freeze", "reset"]
-)
+@pytest.mark.parametrize("how", ["freeze", "reset"])
 def test_a_line_cut_in_the_middle_of_a_backup_does_not_keep_it_from_being_made(
     relayed, record_property, how
 ):
@@ -81,9 +79,7 @@ def test_a_line_cut_in_the_middle_of_a_backup_does_not_keep_it_from_being_made(
     assert list(lab.places.home("web1").glob(".opsplay/spool/*")) == []
 
 
-@pytest.mark.parametrize(
-    "how", ["reset", pytest.param("freeze", marks=pytest.mark.proof)], ids=["reset", "freeze"]
-)
+@pytest.mark.parametrize("how", ["reset", "freeze"])
 def test_a_line_cut_in_the_middle_of_an_update_leaves_a_whole_site(relayed, record_property, how):
     book, lab = relayed.write("update.yaml", UPDATE), relayed.lab
     with lab.relay("web1") as line:
@@ -104,7 +100,6 @@ def test_a_line_cut_in_the_middle_of_an_update_leaves_a_whole_site(relayed, reco
     assert locks(relayed, "web1") == []
 
 
-@pytest.mark.proof
 def test_a_line_that_stays_away_is_told_and_resume_ends_the_job(relayed, record_property):
     book, lab = relayed.write("update.yaml", UPDATE), relayed.lab
     with lab.relay("web1") as line:

@@ -180,6 +180,7 @@ def test_the_search_finds_a_canary_in_every_form(canaries):
     }
 
 
+@pytest.mark.proof
 def test_no_secret_of_an_update_and_a_restore_is_found_anywhere(ops, canaries, record_property):
     lab, started = ops.lab, time.time()
     with Watcher(canaries, lab.processes.daemon_pids(), allowed="the API token") as watcher:

@@ -46,7 +46,9 @@ def ended(ops):
     return look
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.proof)]
+)
 def test_one_sign_to_stop_lets_the_act_end_and_takes_the_stage_back(ops, ended, sign):
     lab, book = ops.lab, ops.write("update.yaml", UPDATE)
     before = lab.fingerprint("bakery", "production")
@@ -95,6 +97,7 @@ def test_a_second_ctrl_c_stops_at_once_and_resume_ends_the_job(ops, ended):
     ended()
 
 
+@pytest.mark.proof
 def test_a_second_ctrl_c_does_not_wait_for_the_rest_of_a_backup(ops, ended):
     for file in (ops.folder / "inventory").glob("*.yaml"):
         text = file.read_text().replace("{{ lab_s3_endpoint }}", "{{ lab_s3_relay_endpoint }}")
