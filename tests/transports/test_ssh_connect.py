@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -337,14 +338,21 @@ def test_a_busy_host_is_asked_for_a_session_again(tmp_path, monkeypatch):
         transport.close()
 
 
-def test_four_scripts_are_under_way_at_most(sshd):
+def test_streams_wait_for_their_turn_and_short_scripts_go_on(sshd):
     transport = SshTransport(sshd.host())
-    channels = [transport.open("sleep 2") for _ in range(4)]
+    first, second = transport.open("sleep 5"), transport.open("sleep 5")
+    opened = []
+    third = threading.Thread(target=lambda: opened.append(transport.open("echo turn")))
 
-    with pytest.raises(TimeoutError, match="4 scripts are under way"):
-        transport.run("true", timeout=0.2)
-    channels[0].close()
-    assert transport.run("echo free").stdout == "free\n"
+    third.start()
+    time.sleep(0.3)
+    assert opened == []
+    assert transport.run("echo short").stdout == "short\n"
+    first.close()
+    third.join(10)
+
+    assert opened[0].finish().stdout == "turn\n"
+    second.close()
     transport.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from opsplay.core.action import Clone, Shell
 from opsplay.core.errors import StepFailed
 from opsplay.core.site import Site
@@ -11,6 +13,8 @@ from opsplay.engine.context import Context
 from opsplay.engine.job import Job
 
 _PIECE = 262144
+_BETWEEN_HOSTS = threading.Lock()
+"""A copy holds a stream on two hosts: several of them could wait for each other for ever."""
 
 
 def copy(context: Context, clone: Clone, job: Job, environment: str) -> str:
@@ -23,7 +27,8 @@ def copy(context: Context, clone: Clone, job: Job, environment: str) -> str:
     if source.here.host == target.here.host:
         run_shell(job, Shell(f"{local_script(source, target)}\n(\n{clone.finish}\n)"))
         return f"copied from {clone.source} on the same host"
-    moved = _carry(context, source, target, "files") + _carry(context, source, target, "database")
+    with _BETWEEN_HOSTS:
+        moved = sum(_carry(context, source, target, what) for what in ("files", "database"))
     run_shell(job, Shell(clone.finish))
     return f"copied from {clone.source}, {moved / 1e6:.1f} MB between hosts"
 

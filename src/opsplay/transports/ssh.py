@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 
 import paramiko
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
@@ -27,12 +28,30 @@ __all__ = ["SshTransport", "accept_host_key"]
 
 CHANNELS = 4
 """Scripts at once on one connection. sshd's MaxSessions is 10, but channels close late."""
+STREAMS = 2
+"""Of these, channels that `open` may hold: backups of many sites on one host wait for their turn,
+and never keep the short scripts of the others from running."""
 _PATIENCE = 60.0
-"""Seconds that `open` waits for one of them to become free."""
+"""Seconds that a script waits for a free channel."""
 _BUSY = 5.0
 """Seconds during which a refused channel is asked for again."""
 _LOST_RACE = "Unable to open channel."
 """What paramiko says when another thread has taken the reason of the refusal."""
+
+
+def _nothing() -> None:
+    pass
+
+
+def _once(act: Callable[[], None]) -> Callable[[], None]:
+    """Return `act` so that it is done at the first call only."""
+    left = [act]
+
+    def do() -> None:
+        while left:
+            left.pop()()
+
+    return do
 
 
 class SshTransport:
@@ -44,6 +63,7 @@ class SshTransport:
         self._meter = Meter()
         self._lock = threading.Lock()
         self._line: _Line | None = None
+        self._streams = threading.BoundedSemaphore(STREAMS)
 
     @property
     def counters(self) -> Counters:
@@ -60,8 +80,14 @@ class SshTransport:
             channel.close()
 
     def open(self, script: str) -> SshChannel:
-        """Start a script and return the channel to it. TimeoutError when too many are open."""
-        return self._start(script, Deadline(_PATIENCE))
+        """Start a script and return the channel to it; waits while two others are open."""
+        self._streams.acquire()
+        let_go = _once(self._streams.release)
+        try:
+            return self._start(script, Deadline(_PATIENCE), let_go)
+        except BaseException:
+            let_go()
+            raise
 
     def close(self) -> None:
         """Close the connection; scripts under way are cut off from us, not ended."""
@@ -70,7 +96,9 @@ class SshTransport:
         if line is not None:
             line.close()
 
-    def _start(self, script: str, deadline: Deadline) -> SshChannel:
+    def _start(
+        self, script: str, deadline: Deadline, let_go: Callable[[], None] = _nothing
+    ) -> SshChannel:
         packed = pack(script)
         line = self._live_line()
         channel = line.free_channel(deadline, self._clock)
@@ -83,10 +111,20 @@ class SshTransport:
                 f"{self.host}: the connection broke as soon as it was open",
                 state="nothing was done there",
             )
-        return self._execute(line, channel, packed)
+        return self._execute(line, channel, packed, let_go)
 
-    def _execute(self, line: _Line, channel: paramiko.Channel, packed: Packed) -> SshChannel:
-        started = SshChannel(self.host, channel, line.slots.release)
+    def _execute(
+        self,
+        line: _Line,
+        channel: paramiko.Channel,
+        packed: Packed,
+        let_go: Callable[[], None],
+    ) -> SshChannel:
+        def release() -> None:
+            line.slots.release()
+            let_go()
+
+        started = SshChannel(self.host, channel, release)
         self._meter.asked()
         try:
             line.connected.transport.note(channel)
