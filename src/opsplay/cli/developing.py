@@ -59,7 +59,7 @@ def run_tests(
     named = f" -k '{select}'" if select else ""
     least = " --fail-under=0" if fast or select else ""
     _went_well(context, "python -m coverage erase")
-    # Three labs on two cores: a test that only ran out of time gets a second chance, visibly.
+    # Three labs on two cores: a test that loses a race there gets a second chance, and is named.
     spread = f"-n {_WORKERS} --dist worksteal --reruns 1 --durations 25"
     pytest = f"python -m coverage run -m pytest -q {spread}{named}"
     passed = _went_well(context, f"{pytest} -m '{marks}'")
