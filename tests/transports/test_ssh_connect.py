@@ -340,7 +340,7 @@ def test_a_busy_host_is_asked_for_a_session_again(tmp_path, monkeypatch):
 
 def test_streams_wait_for_their_turn_and_short_scripts_go_on(sshd):
     transport = SshTransport(sshd.host())
-    first, second = transport.open("sleep 5"), transport.open("sleep 5")
+    first, *others = [transport.open("sleep 5") for _ in range(ssh.STREAMS)]
     opened = []
     third = threading.Thread(target=lambda: opened.append(transport.open("echo turn")))
 
@@ -352,7 +352,8 @@ def test_streams_wait_for_their_turn_and_short_scripts_go_on(sshd):
     third.join(10)
 
     assert opened[0].finish().stdout == "turn\n"
-    second.close()
+    for channel in others:
+        channel.close()
     transport.close()
 
 

@@ -26,9 +26,9 @@ from opsplay.transports.wire import Packed, encode, pack
 
 __all__ = ["SshTransport", "accept_host_key"]
 
-CHANNELS = 4
+CHANNELS = 7
 """Scripts at once on one connection. sshd's MaxSessions is 10, but channels close late."""
-STREAMS = 2
+STREAMS = 4
 """Of these, channels that `open` may hold: backups of many sites on one host wait for their turn,
 and never keep the short scripts of the others from running."""
 _PATIENCE = 60.0
@@ -63,7 +63,6 @@ class SshTransport:
         self._meter = Meter()
         self._lock = threading.Lock()
         self._line: _Line | None = None
-        self._streams = threading.BoundedSemaphore(STREAMS)
 
     @property
     def counters(self) -> Counters:
@@ -80,9 +79,11 @@ class SshTransport:
             channel.close()
 
     def open(self, script: str) -> SshChannel:
-        """Start a script and return the channel to it; waits while two others are open."""
-        self._streams.acquire()
-        let_go = _once(self._streams.release)
+        """Start a script and return the channel to it; waits while too many others are open."""
+        line = self._live_line()
+        while not line.streams.acquire(timeout=1.0):
+            line = self._live_line()  # those who held the old line's streams are cut off
+        let_go = _once(line.streams.release)
         try:
             return self._start(script, Deadline(_PATIENCE), let_go)
         except BaseException:
@@ -158,6 +159,7 @@ class _Line:
         self._host = host
         self.connected = connected
         self.slots = threading.BoundedSemaphore(CHANNELS)
+        self.streams = threading.BoundedSemaphore(STREAMS)
 
     @property
     def active(self) -> bool:
