@@ -119,7 +119,8 @@ def test_a_suffix_names_the_file_and_not_the_version():
 
 
 @pytest.mark.real
-def test_the_source_knows_checksums_and_archives_and_nothing_else(lab: Lab):
+def test_the_source_knows_checksums_and_archives_and_nothing_else(fresh_lab: Lab):
+    lab = fresh_lab
     source = lab.facts["lab_source_url"]
 
     sums = json.loads(lab.page(f"{source}/core/checksums/1.0/?version=6.5.5")[1])["checksums"]
