@@ -17,6 +17,7 @@ PASS_SHA256 = hashlib.sha256(PASS.encode()).hexdigest()
 @pytest.fixture
 def bakery(lab: Lab) -> Iterator[Installation]:
     """Return the bakery's production, pristine and served by a PHP that has cached nothing."""
+    lab.offer_updates()
     lab.reset("bakery")
     yield Installation(lab, "bakery", "production")
     lab.start_source()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,32 @@ def test_unmodified_wp_cli_updates_everything_and_reset_undoes_it(fresh_lab: Lab
     assert fresh_lab.fingerprint("bakery", "production").difference(before) == ()
     assert fresh_lab.version("bakery", "production").page == "6.4.5"
     assert not (Path(fresh_lab.facts["lab_web1_home"]) / ".opsplay").exists()
+
+
+def test_reset_undoes_a_change_that_keeps_size_and_time(fresh_lab: Lab):
+    root = fresh_lab.environment("bakery", "production").root
+    shop = root / "wp-content/plugins/lab-shop/lab-shop.php"
+    before = shop.stat()
+    shop.write_text(shop.read_text().replace("1.0.0", "9.9.9"))
+    os.utime(shop, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    fresh_lab.reset("bakery")
+
+    assert "9.9.9" not in shop.read_text()
+
+
+def test_reset_waits_for_requests_that_keep_old_code_in_the_cache(fresh_lab: Lab):
+    busy = fresh_lab.environment("florist", "production")
+    (busy.root / "slow.php").write_text("<?php sleep(3);")
+    (busy.root / "forget.php").write_text("<?php var_dump(opcache_reset());")
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(fresh_lab.page, f"{busy.url}/slow.php")
+        time.sleep(0.5)
+        first, second = (fresh_lab.page(f"{busy.url}/forget.php")[1] for _ in range(2))
+        fresh_lab.reset("bakery")
+
+    assert (first.strip(), second.strip()) == ("bool(true)", "bool(false)")
+    assert slow.result()[0] == 200
 
 
 def test_a_deadly_plugin_dies_where_its_switch_is_on(fresh_lab: Lab):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from opsplay.lab.relay import Relay
 from opsplay.lab.updates import source_daemon
 
 _READY = "ready"
+_PATIENCE = 60.0
+"""Seconds that a PHP request may keep OPcache from being emptied."""
 
 
 def _silent(_text: str) -> None:
@@ -116,7 +119,7 @@ class Lab:
         self._start(_silent)
         if site is None:
             self.processes.end_strays(self.processes.daemon_pids())
-            offers.default(self.parts).save(self._offered)
+            self.offer_updates()
         chosen = tuple(SITES) if site is None else (site,)
         self._empty_bucket("" if site is None else f"v1/{site}/")
         for one in (one for name in chosen for one in self.places.environments(name)):
@@ -160,6 +163,10 @@ class Lab:
             core=now.core if core is None else tuple(core),
             plugins=now.plugins if plugins is None else dict(plugins),
         ).save(self._offered)
+
+    def offer_updates(self) -> None:
+        """Offer what a fresh lab offers: the next WordPress and both plugins' good updates."""
+        offers.default(self.parts).save(self._offered)
 
     def switch_fatal(self, site: str, environment: str, *, on: bool) -> None:
         """Make lab-shop 1.3.0 die (or live) on this one environment."""
@@ -210,7 +217,7 @@ class Lab:
             place.mkdir(mode=0o700, exist_ok=True)
         for one in self.places.environments():
             (one.home / "logs").mkdir(parents=True, exist_ok=True)
-        offers.default(self.parts).save(self._offered)
+        self.offer_updates()
         hosts.build(self.places, self.parts.wp_cli)
         web.build(self.places)
         storage.build(self.places)
@@ -237,12 +244,17 @@ class Lab:
         # OPcache would go on serving what was there before; a restart would cut off other sites.
         script = environment.root / "lab-let-go.php"
         script.write_text("<?php echo opcache_reset() ? 'done' : 'refused';\n")
+        deadline = time.monotonic() + _PATIENCE
         try:
-            status, said = self.page(f"{environment.url}/{script.name}")
+            # It refuses while an earlier reset waits for requests that are still being answered.
+            while (answer := self.page(f"{environment.url}/{script.name}")) == (200, "refused"):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
         finally:
             script.unlink()
-        if (status, said) != (200, "done"):
-            raise LabBroken(f"OPcache could not be reset: {status} {said[:200]}")
+        if answer != (200, "done"):
+            raise LabBroken(f"OPcache could not be reset: {answer[0]} {answer[1][:200]}")
 
     def _empty_bucket(self, prefix: str) -> None:
         if storage.empty_bucket(self.places, prefix):

@@ -121,9 +121,9 @@ def _clear(one: LabEnvironment, sparing: str = "") -> None:
 
 
 def _copy(tree: Path, target: Path) -> None:
-    """Make `target` equal to `tree`; files that are equal in size and time are left alone."""
+    """Make `target` equal to `tree`, by content: equal size and time prove nothing."""
     left_out = [f"--exclude={path}" for path in _OWN]
-    run("rsync", "-a", "--delete", *left_out, f"{tree}/", f"{target}/")
+    run("rsync", "-a", "--checksum", "--delete", *left_out, f"{tree}/", f"{target}/")
 
 
 def _write(file: Path, text: str, mode: int = 0o644) -> None:
