@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -30,8 +29,6 @@ from opsplay.lab.relay import Relay
 from opsplay.lab.updates import source_daemon
 
 _READY = "ready"
-_PATIENCE = 60.0
-"""Seconds that a PHP request may keep OPcache from being emptied."""
 
 
 def _silent(_text: str) -> None:
@@ -238,23 +235,7 @@ class Lab:
         with ThreadPoolExecutor() as pool:
             list(pool.map(one, names))
         self._start(_silent)
-        self._let_go_of_old_code(self.environment(names[0], "production"))
-
-    def _let_go_of_old_code(self, environment: LabEnvironment) -> None:
-        # OPcache would go on serving what was there before; a restart would cut off other sites.
-        script = environment.root / "lab-let-go.php"
-        script.write_text("<?php echo opcache_reset() ? 'done' : 'refused';\n")
-        deadline = time.monotonic() + _PATIENCE
-        try:
-            # It refuses while an earlier reset waits for requests that are still being answered.
-            while (answer := self.page(f"{environment.url}/{script.name}")) == (200, "refused"):
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.05)
-        finally:
-            script.unlink()
-        if answer != (200, "done"):
-            raise LabBroken(f"OPcache could not be reset: {answer[0]} {answer[1][:200]}")
+        web.let_go_of_old_code(self.environment(names[0], "production"))
 
     def _empty_bucket(self, prefix: str) -> None:
         if storage.empty_bucket(self.places, prefix):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from opsplay.core.errors import LabBroken
 from opsplay.lab import hosts
 from opsplay.lab.listening import answers, answers_on_socket
+from opsplay.lab.observing import page
 from opsplay.lab.places import LabEnvironment, Places
 from opsplay.lab.processes import Daemon
 
+_PATIENCE = 60.0
+"""Seconds that a PHP request may keep OPcache from being emptied."""
 _SBIN = "/usr/sbin:/usr/local/sbin"
 
 
@@ -42,6 +46,26 @@ def fpm_program() -> Path:
     if not found:
         raise LabBroken("php-fpm is not installed", next_command="apt-get install -y php-fpm")
     return found[-1]
+
+
+def let_go_of_old_code(environment: LabEnvironment) -> None:
+    """Empty OPcache, which would go on serving what was there before a reset.
+
+    A restart of PHP would cut off other sites. Raises LabBroken when it cannot be emptied.
+    """
+    script = environment.root / "lab-let-go.php"
+    script.write_text("<?php echo opcache_reset() ? 'done' : 'refused';\n")
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        # It refuses while an earlier reset waits for requests that are still being answered.
+        while (answer := page(f"{environment.url}/{script.name}")) == (200, "refused"):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+    finally:
+        script.unlink()
+    if answer != (200, "done"):
+        raise LabBroken(f"OPcache could not be emptied: {answer[0]} {answer[1][:200]}")
 
 
 def _fpm(places: Places) -> str:
