@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.workers.postgres import Server, postgres
 
 from opsplay.lab import Lab
 
@@ -36,6 +37,13 @@ def lab(lab_room: Path) -> Iterator[Lab]:
     finally:
         if not chosen:
             lab.down(remove=True)
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[Server]:
+    """A PostgreSQL server for this process, empty; it is installed where it is missing."""
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture

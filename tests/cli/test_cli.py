@@ -16,9 +16,9 @@ from opsplay.core.errors import ExitStatus
 
 HEAVY = ("boto3", "fabric", "paramiko", "jinja2", "jsonschema", "rich", "httpx")
 VERBS = (
-    "backups", "check", "demo", "dev.lint", "dev.schema", "doctor", "hosts.accept", "init", "lab.down",
-    "lab.reset", "lab.status", "lab.up", "logs", "logs.verify", "restore", "resume", "rollback", "run",
-    "test", "version",
+    "approve", "backups", "bench", "cancel", "check", "demo", "dev.lint", "dev.schema", "doctor", "hosts.accept", "init", "lab.down",
+    "lab.reset", "lab.status", "lab.up", "logs", "logs.verify", "restore", "resume", "rollback", "run", "schedule.install", "schedule.list", "schedule.tick",
+    "serve", "soak", "test", "version", "workers",
 )  # fmt: skip
 
 
@@ -103,6 +103,7 @@ def test_every_verb_teaches_itself_with_its_exit_statuses(here, verb):
         (["run", "playbooks/hello.yaml", "--extra-vars", "words"], "--extra-vars 'words'"),
         (["logs", "--since", "soon"], "--since 'soon' is not a time"),
         (["logs", "last"], "no journal in .opsplay"),
+        (["resume", "last", "--done", "a", "--redo", "a"], "--done a and --redo a: it is one or the other"),
         (["demo", "--playbook", "playbooks/hello.yaml"], "inventory/lab.yaml is not here"),
         (["dev.lint"], "this verb works on opsplay's own source"),
         (["hosts.accept", "nowhere"], "no host 'nowhere' in the inventory"),

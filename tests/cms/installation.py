@@ -10,6 +10,7 @@ from typing import TypeVar
 from opsplay.cms.wordpress import WordPress
 from opsplay.core.environment import Environment, Host
 from opsplay.core.query import Answer, Query
+from opsplay.engine.probe import bundle, unbundle
 from opsplay.lab import Lab
 
 T = TypeVar("T")
@@ -65,7 +66,8 @@ class Installation:
         return answer.stdout
 
     def ask(self, query: Query[T]) -> T:
-        return query.read(self.run(query.script))
+        script, mark = bundle([query.asked])
+        return query.read(unbundle(self.run(script), mark, 1)[0])
 
     def package(self, name: str) -> str:
         kind = "release" if name.startswith("wordpress-") else "plugin"

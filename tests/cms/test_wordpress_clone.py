@@ -88,6 +88,7 @@ def _is_harmless(staging: Installation) -> None:
     php(staging, "wp_clear_scheduled_hook('bill');")
 
 
+@pytest.mark.proof
 def test_an_address_that_begins_with_productions_is_not_doubled(
     bakery: Installation, staging: Installation
 ):

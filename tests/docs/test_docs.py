@@ -82,7 +82,7 @@ def test_every_command_that_is_shown_is_one() -> None:
     for command in shown:
         assert command.verb in VERBS, command
         known = {
-            f"--{argument.name.replace('_', '-')}"
+            f"--{argument.name.strip('_').replace('_', '-')}"
             for argument in VERBS[command.verb].get_arguments()
         }
         assert {flag.partition("=")[0] for flag in command.flags} <= known, command

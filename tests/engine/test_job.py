@@ -106,6 +106,16 @@ def test_a_secret_reaches_the_job_but_no_file_and_no_command_line(home, tools):
         assert path.is_dir() or b"s3cr3t" not in path.read_bytes(), path
 
 
+@pytest.mark.parametrize("name", ["d", "run", "lock", "starter", "secrets"])
+def test_a_secret_may_have_the_name_of_a_variable_of_ours(home, tools, name):
+    secret = Secret("env:TOKEN", lambda _: "s3cr3t")
+
+    report = job(tools).run(f'printf %s "${name}" | wc -c', secrets={name: secret})
+
+    assert report.output.strip() == "6"
+    assert all("s3cr3t" not in str(path) for path in home.rglob("*"))
+
+
 def test_a_secret_that_the_job_prints_is_told_once_and_not_kept_on_the_host(home, tools):
     secret = Secret("env:TOKEN", lambda _: "s3cr3t")
 

@@ -19,7 +19,7 @@ SAID = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
 def answered(scripts, shell="dash"):
-    script, mark = bundle(scripts)
+    script, mark = bundle([(script, ()) for script in scripts])
     done = subprocess.run([shell, "-c", script], capture_output=True, check=False)
     texts = (done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     return unbundle(Answer(done.returncode, *texts), mark, len(scripts))
@@ -50,7 +50,7 @@ def test_every_answer_is_whole_and_its_own(expected):
 )  # fmt: skip
 def test_a_rude_question_spoils_no_other(shell, rude):
     words = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
-    script, mark = bundle(["echo before", rude, "echo after"])
+    script, mark = bundle([("echo before", ()), (rude, ()), ("echo after", ())])
 
     done = subprocess.run([*words, script], capture_output=True, check=False, timeout=10)
     texts = (done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
@@ -65,12 +65,12 @@ def test_a_question_that_ends_the_whole_shell_proves_nothing():
 
 
 def test_what_a_question_says_is_never_taken_for_a_mark():
-    script, mark = bundle(["a", "b"])
+    script, mark = bundle([("a", ()), ("b", ())])
     forged = f"\n{mark} 1 0\n\n{mark} 0 0\n\n{mark} 1 0\n"
 
     with pytest.raises(UnreadableAnswer):
         unbundle(Answer(0, forged, forged), mark, 2)
-    assert mark not in bundle(["a", "b"])[1]
+    assert mark not in bundle([("a", ()), ("b", ())])[1]
     assert script.endswith("exit 0")
 
 

@@ -11,8 +11,8 @@ from opsplay import app
 from opsplay.core.errors import ExitStatus, InvalidInput, LineCut, OpsplayError, Unreachable
 from opsplay.core.event import State
 from opsplay.engine import job as jobs
+from opsplay.engine.line import SiteResult
 from opsplay.engine.runner import exit_status_of, state_of_run
-from opsplay.engine.site_run import SiteResult
 from opsplay.engine.tools import Stop
 from opsplay.transports.local import LocalTransport
 

@@ -27,6 +27,9 @@ class Workplace:
     cms: str = "paper-test-cms"
     vault: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    host: str = "local"
+    """Where the sites are; another than `local` is reached as the file `ssh` says."""
+    ssh: str = ""
 
     def build(self) -> Workplace:
         """Make all of it; the caller has set `$HOME` to `home`."""
@@ -89,14 +92,18 @@ class Workplace:
         }
 
     def _inventory(self) -> str:
-        lines = ["client: A client", "sites:"]
+        lines = [
+            "client: A client",
+            *([f"ssh: {{config: {self.ssh}}}"] if self.ssh else []),
+            "sites:",
+        ]
         for site in self.sites:
             lines += [f"  {site}:", f"    cms: {self.cms}"]
             lines += [f"    vault: {self.vault}"] if self.vault else []
             lines += ["    environments:"]
             for name in ("production", "staging"):
                 root, url = self.root(site, name), f"http://{site}-{name}.example"
-                lines.append(f'      {name}: {{host: local, root: "{root}", url: "{url}"}}')
+                lines.append(f'      {name}: {{host: {self.host}, root: "{root}", url: "{url}"}}')
         return "\n".join([*lines, *self.variables.values(), ""])
 
 
@@ -123,15 +130,15 @@ def in_a_process_that_dies(point: int, work: Callable[[], object]) -> bool:
 
 
 def _arm(point: int) -> None:
-    append, written = Journal.append, [0]
+    append, written = Journal.append_all, [0]  # every write goes through it, `append` too
 
-    def dying(self: Journal, *words: object, **named: object) -> Event:
+    def dying(self: Journal, *words: object, **named: object) -> tuple[Event, ...]:
         number, written[0] = written[0], written[0] + 1
         if point == 2 * number:
             os.kill(os.getpid(), signal.SIGKILL)
-        event = append(self, *words, **named)
+        events = append(self, *words, **named)
         if point == 2 * number + 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return event
+        return events
 
-    Journal.append = dying
+    Journal.append_all = dying

@@ -63,6 +63,16 @@ def test_the_update_has_the_promised_shape():
     assert book.serial == ("1", "25%")
 
 
+def test_the_update_with_approval_asks_before_it_backs_up_and_publishes_by_night():
+    book = read_playbook(repository() / "playbooks" / "update-with-approval.yaml")
+
+    names = [stage.name for stage in book.stages]
+    assert names == ["Rehearse", "Ask the client", "Protect", "Publish"]
+    assert [stage.prepares for stage in book.stages] == ["Publish", "Publish", "Publish", ""]
+    assert [step.kind for step in book.stages[1].steps] == ["approve"]
+    assert [stage.window is not None for stage in book.stages] == [False, False, True, True]
+
+
 def test_without_the_lab_the_inventory_says_how_to_start_it(lab_inventory):
     texts = {path: text for path, text in lab_inventory.texts.items() if "facts" not in path}
 

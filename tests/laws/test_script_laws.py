@@ -18,10 +18,13 @@ from opsplay.engine.clone import _packed, _unpacked, local_script
 from opsplay.engine.job import kill_script, start_script, watch_script
 from opsplay.engine.lock import free_script, take_script
 from opsplay.engine.probe import bundle
+from opsplay.steps.file import _LOOK
 
 pytestmark = pytest.mark.real
 
 ODD = 'it\'s $(touch escaped) `touch escaped` "q" \\ ;|&\nnew line é'
+HERE = f"cat <<'END'\n{ODD}\nEND\n"
+BATCH = [(_LOOK, (ODD, "", "", "0")), (_LOOK, (f"{ODD}2", "", "", "0"))]
 RUN = ODD.replace("\n", " ")
 NOW = datetime(2026, 11, 22, 5, 31, tzinfo=UTC)
 
@@ -46,11 +49,13 @@ def engine_scripts(root=f"/srv/{ODD}"):
         "send": _packed("cat /dev/null"),
         "receive": _unpacked("cat >/dev/null"),
         "write": write_script(Write(f"{root}/{ODD}", ODD)),
-        "bundle": bundle(["echo one", f"cat <<'END'\n{ODD}\nEND\n", "echo 'open"])[0],
+        "bundle": bundle([(one, ()) for one in ("echo one", HERE, "echo 'open")] + BATCH)[0],
+        "look at files": _LOOK,
     }
 
 
-NAMES = ("start", "watch", "kill", "take", "free", "clone", "send", "receive", "write", "bundle")
+NAMES = ("start", "watch", "kill", "take", "free", "clone", "send", "receive", "write", "bundle",
+         "look at files")  # fmt: skip
 
 
 def test_no_script_of_the_engine_is_forgotten():

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 import opsplay
 from opsplay.app.workshop import load_kinds
-from opsplay.core.action import from_data, to_data
+from opsplay.core.action import Shell, Write, from_data, to_data
 from opsplay.core.drivers import _DRIVERS, Facts, Module, Offer
 from opsplay.core.environment import Environment, Host
 from opsplay.core.errors import OpsplayError
@@ -174,7 +174,7 @@ def test_a_plan_is_made_of_its_input_alone(kind, driver):
         step, where = builds(kind, settings), site(driver, "staging")
 
         assert planned(step, where) == planned(step, where)
-        assert step.probe(where).script == step.probe(where).script
+        assert step.probe(where).asked == step.probe(where).asked
 
 
 @everywhere
@@ -186,6 +186,18 @@ def test_what_is_planned_can_be_journalled_and_its_way_back_found_there(kind, dr
                 assert from_data(journalled) == change.do
             if change.undo is not None:
                 assert from_data(json.loads(json.dumps(to_data(change.undo)))) == change.undo
+
+
+@everywhere
+def test_every_kind_says_what_becomes_of_an_act_whose_end_nobody_saw(kind, driver):
+    for settings in examples(kind):
+        step = builds(kind, settings)
+
+        assert step.when_unknown in {"rerun", "probe", "ask"}
+        assert (step.when_unknown == "probe") == bool(step.convergent)
+        # A script is no act that may be done twice just because somebody hopes so.
+        scripts = [c for c in planned(step, site(driver)) if isinstance(c.do, Shell | Write)]
+        assert not scripts or step.when_unknown in {"probe", "ask"}
 
 
 _WATCHED = {"on": False, "seen": []}

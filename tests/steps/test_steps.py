@@ -1,14 +1,16 @@
 """What the golden cases cannot say: questions, scripts that really run, and what kinds promise."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.steps.test_cases import site
 
 from opsplay.core.environment import Environment, Host
-from opsplay.core.query import Answer, Query
+from opsplay.core.query import Answer, Asked, Query
 from opsplay.core.site import Site
 from opsplay.core.step import KINDS
+from opsplay.engine.probe import bundle, unbundle
 from opsplay.kit.secret import Secret
 from opsplay.steps.cms_update import CmsUpdate, RehearsedCmsUpdate
 from opsplay.steps.command import Command, Variable
@@ -23,8 +25,14 @@ def at(root: Path) -> Site:
 
 
 def asked(query: Query):
-    done = subprocess.run(["sh", "-c", query.script], capture_output=True, text=True, check=False)
-    return query.read(Answer(done.returncode, done.stdout, done.stderr))
+    (answer,) = told([query.asked])
+    return query.read(answer)
+
+
+def told(questions: Sequence[Asked], shell: Sequence[str] = ("sh",)) -> tuple[Answer, ...]:
+    script, mark = bundle(questions)
+    done = subprocess.run([*shell, "-c", script], capture_output=True, text=True, check=False)
+    return unbundle(Answer(done.returncode, done.stdout, done.stderr), mark, len(questions))
 
 
 def test_unless_is_asked_in_the_root_and_believed_by_its_status(tmp_path: Path):

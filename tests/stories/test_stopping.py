@@ -67,6 +67,7 @@ def test_one_sign_to_stop_lets_the_act_end_and_takes_the_stage_back(ops, ended, 
     ended()
 
 
+@pytest.mark.proof
 def test_a_second_ctrl_c_stops_at_once_and_resume_ends_the_job(ops, ended):
     lab, book = ops.lab, ops.write("update.yaml", UPDATE)
     run = ops.start("run", book)

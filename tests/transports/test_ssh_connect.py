@@ -21,7 +21,7 @@ from opsplay.core.errors import (
     OpsplayError,
     Unreachable,
 )
-from opsplay.transports import ssh
+from opsplay.transports import ssh_sessions
 from opsplay.transports.known_hosts import fingerprint
 from opsplay.transports.ssh import SshTransport, accept_host_key
 from opsplay.transports.ssh_connect import _parse_hop
@@ -330,7 +330,7 @@ def test_a_busy_host_is_asked_for_a_session_again(tmp_path, monkeypatch):
         second = transport.run("echo second")
         assert (held.finish().stdout, second.stdout) == ("first\n", "second\n")
 
-        monkeypatch.setattr(ssh, "_BUSY", 0.3)
+        monkeypatch.setattr(ssh_sessions, "_BUSY", 0.3)
         held = transport.open("sleep 5")
         with pytest.raises(Unreachable, match="no more sessions"):
             transport.run("true")
@@ -340,7 +340,7 @@ def test_a_busy_host_is_asked_for_a_session_again(tmp_path, monkeypatch):
 
 def test_streams_wait_for_their_turn_and_short_scripts_go_on(sshd):
     transport = SshTransport(sshd.host())
-    first, *others = [transport.open("sleep 5") for _ in range(ssh.STREAMS)]
+    first, *others = [transport.open("sleep 5") for _ in range(ssh_sessions.STREAMS)]
     opened = []
     third = threading.Thread(target=lambda: opened.append(transport.open("echo turn")))
 

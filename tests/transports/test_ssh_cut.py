@@ -11,7 +11,7 @@ from tests.transports.relay import Relay
 from tests.transports.sshd import Sshd
 
 from opsplay.core.errors import LineCut, OpsplayError, Unreachable
-from opsplay.transports import ssh_line
+from opsplay.transports import ssh_ahead, ssh_line
 from opsplay.transports.ssh import SshTransport
 
 pytestmark = pytest.mark.real
@@ -142,14 +142,47 @@ def test_a_host_that_falls_silent_before_the_login_is_unreachable(sshd, relay):
     transport.close()
 
 
-def test_a_cold_script_costs_at_most_seven_turns_and_a_warm_one_two(sshd, relay):
-    relay.delay = 0.02
-    transport = SshTransport(sshd.host(port=relay.port))
-    transport.run("true")
-    cold = relay.turns
-    transport.run("true")
-    warm = relay.turns - cold
-    transport.close()
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_line, "QUIET", 0.3)
+    monkeypatch.setattr(ssh_line, "ANSWER_WITHIN", 1.0)
 
-    assert cold <= 7
-    assert warm <= 3
+
+def test_a_line_that_was_quiet_for_a_while_must_answer_before_it_is_given_a_script(
+    transport, relay, monkeypatch
+):
+    hurry(monkeypatch)
+    monkeypatch.setattr(ssh_ahead, "FRESH", 0.0)
+    for _ in range(3):  # from the second script on, a session is kept
+        transport.run("true")
+    relay.fall_silent()
+    threading.Timer(0.5, relay.speak_again).start()
+
+    assert transport.run("echo again").stdout == "again\n"
+    assert transport.counters.connects == 2
+
+
+def test_a_script_given_to_a_line_that_falls_silent_may_have_run(transport, relay, monkeypatch):
+    hurry(monkeypatch)
+    for _ in range(3):
+        transport.run("true")
+    relay.fall_silent()
+
+    with pytest.raises(LineCut):
+        transport.run("true")
+
+
+def test_the_first_script_of_a_line_that_falls_silent_may_have_run(transport, relay, monkeypatch):
+    hurry(monkeypatch)
+    transport.connect()
+    relay.fall_silent()
+
+    with pytest.raises(LineCut):
+        transport.run("true")
+
+
+def test_a_line_reset_before_its_first_script_is_opened_anew_without_a_word(transport, relay):
+    transport.connect()
+    relay.reset()
+
+    assert transport.run("echo again").stdout == "again\n"
+    assert transport.counters.connects == 2

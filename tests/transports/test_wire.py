@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsplay.kit import shell
-from opsplay.transports.wire import REQUEST_LIMIT, encode, pack
+from opsplay.transports.wire import (
+    REQUEST_LIMIT,
+    WAITING,
+    encode,
+    pack,
+    pack_for_waiting_shell,
+)
 
 SCRIPT = "printf '%s' \"it's\n\\back!\\0101 $((1 + 1)) é\"; read -r word; printf '|%s' \"$word\""
 SHELLS = [name for name in ("sh", "bash", "dash", "zsh", "tcsh", "fish") if shutil.which(name)]
@@ -55,9 +61,31 @@ def test_long_scripts_leave_the_request():
 
 
 def test_a_nul_byte_is_refused():
-    with pytest.raises(ValueError, match="NUL"):
-        pack("a\0b")
+    for way in (pack, pack_for_waiting_shell):
+        with pytest.raises(ValueError, match="NUL"):
+            way("a\0b")
 
 
 def test_bytes_that_were_no_utf8_go_back_as_they_came():
     assert encode(b"na\xefve".decode("utf-8", "surrogateescape")) == b"na\xefve"
+
+
+@pytest.mark.parametrize("sent", [0, 1, 20, -1])
+def test_a_script_that_was_cut_off_on_its_way_is_not_run(sent):
+    script = pack_for_waiting_shell("echo never; echo sent in part")
+
+    done = subprocess.run(
+        ["sh", "-c", WAITING], input=script[:sent], capture_output=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_a_waiting_shell_runs_its_script_and_leaves_the_rest_of_the_input_to_it():
+    script = pack_for_waiting_shell("echo 'got it:'; cat")
+
+    done = subprocess.run(
+        ["sh", "-c", WAITING], input=script + b"its own\n\0input", capture_output=True, check=True
+    )
+
+    assert done.stdout == b"got it:\nits own\n\0input"

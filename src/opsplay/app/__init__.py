@@ -4,9 +4,10 @@ Every function takes `Options` (where things are) and returns data for `cli` to 
 `OpsplayError`s. What happens while a run is under way reaches `Options.listener` as journal events.
 """
 
+from opsplay.app.bringing_back import restore, rollback
 from opsplay.app.looking import accept_host, backups, journal
 from opsplay.app.options import CheckResult, Options, RunResult
-from opsplay.app.runs import check, restore, resume, rollback, run
+from opsplay.app.runs import cancel, check, resume, run
 
 __all__ = [
     "CheckResult",
@@ -14,6 +15,7 @@ __all__ = [
     "RunResult",
     "accept_host",
     "backups",
+    "cancel",
     "check",
     "journal",
     "restore",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from opsplay.app import schedules
 from opsplay.app.options import Options
 from opsplay.app.workshop import Workshop, load_kinds
 from opsplay.core.environment import Environment, Host
@@ -41,6 +42,7 @@ def examine(options: Options) -> tuple[Finding, ...]:
         return (
             _state(options.state),
             _inventory(options.inventory, inventory),
+            *schedules.findings(options),
             *(found for host in _hosts(sites) for found in _host(host, sites, workshop)),
             *(_vault(name, workshop) for name in sorted({one.vault for one in sites if one.vault})),
         )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from opsplay.app.options import Options
 from opsplay.app.workshop import Workshop, load_kinds
 from opsplay.core.environment import Host
 from opsplay.core.errors import InvalidInput
-from opsplay.core.snapshot import Snapshot
-from opsplay.journal import Journal
-from opsplay.kit.clock import SystemClock
+from opsplay.journal import Journal, open_journal
 from opsplay.language.read import read_inventory
 from opsplay.language.sites import select_sites
+
+if TYPE_CHECKING:
+    from opsplay.core.snapshot import Snapshot
 
 
 def backups(options: Options, site: str = "") -> tuple[Snapshot, ...]:
@@ -31,7 +34,7 @@ def backups(options: Options, site: str = "") -> tuple[Snapshot, ...]:
 
 def journal(options: Options) -> Journal:
     """Return the ops repository's journal."""
-    return Journal(options.state / "journal.db", SystemClock())
+    return open_journal(options.journal_at, options.clock)
 
 
 def accept_host(name: str, options: Options, fingerprint: str = "") -> str:

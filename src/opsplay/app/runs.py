@@ -5,26 +5,35 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import opsplay
+from opsplay.app.answers import Answer, check_answers, write_answers
+from opsplay.app.arranging import events_of, for_run, journal_plan, left_of
+from opsplay.app.cancelling import cancel as cancel_run
+from opsplay.app.cancelling import insist_on_open
+from opsplay.app.going_on import earlier_of
+from opsplay.app.holding import held
 from opsplay.app.options import CheckResult, Options, RunResult
-from opsplay.app.workshop import Workshop, controller_lock, last_change, load_kinds, undoable
-from opsplay.core.errors import ExitStatus, OpsplayError
+from opsplay.app.workshop import Workshop, load_kinds
+from opsplay.core.errors import ExitStatus
 from opsplay.core.event import State
 from opsplay.core.playbook import Inventory, Playbook
 from opsplay.core.site import Site
-from opsplay.engine.history import history_of
-from opsplay.engine.plan import Plan, SitePlan, to_data
+from opsplay.engine.cancel import over_with, watched
+from opsplay.engine.fleet import NOTHING, Earlier, arranged
+from opsplay.engine.history import UNFINISHED
+from opsplay.engine.line import SiteResult
+from opsplay.engine.plan import Plan
 from opsplay.engine.planner import plan_sites
 from opsplay.engine.runner import exit_status_of, run_plan, state_of_run
-from opsplay.engine.site_run import SiteResult
-from opsplay.journal import Journal
-from opsplay.kit.clock import SystemClock
+from opsplay.engine.window import with_waits
+from opsplay.journal import Journal, open_journal
 from opsplay.kit.ids import run_id
-from opsplay.language.read import inventory_from_texts, playbook_from_text, read_all, read_inventory
-from opsplay.language.together import check_together
+from opsplay.language.read import inventory_from_texts, playbook_from_text, read_all
 
 
 def check(playbook: Path, options: Options) -> CheckResult:
@@ -37,12 +46,13 @@ def check(playbook: Path, options: Options) -> CheckResult:
         playbook, options.inventory, extra_vars=options.extra_vars, limit=options.limit
     )
     with Workshop.for_checking(options, inventory) as workshop:
-        plan = _plan(workshop, book, sites, options.tags)
+        plan = arranged(_plan(workshop, book, sites, options.tags), book)
     return CheckResult(plan, _status_of_check(plan))
 
 
 def _plan(workshop: Workshop, book: Playbook, sites: Sequence[Site], tags: Sequence[str]) -> Plan:
-    return plan_sites(book, sites, workshop.language, workshop.transport, tags, workshop.declare)
+    plan = plan_sites(book, sites, workshop.language, workshop.transport, tags, workshop.declare)
+    return plan if workshop.options.any_hour else with_waits(plan, workshop.clock.now())
 
 
 def _status_of_check(plan: Plan) -> ExitStatus:
@@ -58,126 +68,77 @@ def run(playbook: Path, options: Options) -> RunResult:
     book, inventory, sites = read_all(
         playbook, options.inventory, extra_vars=options.extra_vars, limit=options.limit
     )
-    return _begin("run", book, inventory, sites, options)
+    return begin("run", book, inventory, sites, options)
 
 
-def rollback(name: str, options: Options) -> RunResult:
-    """Undo what a run (an id, the start of one, or `last`) did to its sites, newest first."""
-    load_kinds()
-    with_journal = Journal(options.state / "journal.db", SystemClock())
-    undone = _last_standing(with_journal) if name == "last" else with_journal.resolve(name)
-    touched = sorted(
-        {
-            event.site
-            for event in with_journal.events(undone)
-            if event.kind == "intent"
-            and undoable(event)
-            and event.data["environment"] == "production"
-        }
-    )
-    with_journal.close()
-    if not touched:
-        raise OpsplayError(
-            f"run {undone} changed nothing that can be undone", next_command=f"invoke logs {undone}"
-        )
-    text = _ROLLBACK.format(run=undone, sites=", ".join(touched))
-    return _synthetic("rollback", text, options)
-
-
-def restore(
-    site: str,
+def resume(
+    name: str,
     options: Options,
     *,
-    snapshot: str = "last",
-    to: str = "production",
-    include: Sequence[str] = ("database", "files"),
+    past_failures: bool = False,
+    answers: Mapping[str, Answer] = MappingProxyType({}),
 ) -> RunResult:
-    """Bring a site back from its vault, to production or to another environment."""
+    """Go on with a run that was cut short, from what the journal says of it.
+
+    `past_failures`: begin with the sites behind a stopped line, although nobody mended those that
+    stopped it. `answers`: site → whether the act that the run asks about was done.
+    """
     load_kinds()
-    text = _RESTORE.format(site=site, snapshot=snapshot, to=to, include=", ".join(include))
-    return _synthetic("restore", text, options)
-
-
-def _last_standing(journal: Journal) -> str:
-    """Return the last run whose changes stand on any site. Raises OpsplayError."""
-    places = {
-        (event.site, str(event.data["environment"]))
-        for event in journal.events()
-        if event.kind == "intent" and undoable(event)
-    }
-    standing = [run for place in sorted(places) if (run := _standing_at(journal, *place))]
-    if not standing:
-        raise OpsplayError("no run changed anything that still stands", next_command="invoke logs")
-    return max(standing)
-
-
-def _standing_at(journal: Journal, site: str, environment: str) -> str:
-    try:
-        return last_change(journal, site, environment, "")
-    except OpsplayError:
-        return ""  # nothing stands there
-
-
-_ROLLBACK = """\
-name: Roll back {run}
-sites: "{sites}"
-stages:
-  - name: Protect
-    steps:
-      - backup: {{include: [database, files], label: before-rollback}}
-  - name: Roll back
-    maintenance: true
-    steps:
-      - rollback: {{run: "{run}"}}
-      - smoke_test: {{}}
-"""
-
-_RESTORE = """\
-name: Restore {site}
-sites: "{site}"
-stages:
-  - name: Restore
-    environment: {to}
-    steps:
-      - restore: {{snapshot: "{snapshot}", include: [{include}]}}
-"""
-
-
-def _synthetic(command: str, text: str, options: Options) -> RunResult:
-    book = playbook_from_text(text, f"({command})")
-    inventory = read_inventory(options.inventory, extra_vars=options.extra_vars)
-    sites = check_together(book, inventory, options.limit)
-    return _begin(command, book, inventory, sites, options)
-
-
-def resume(name: str, options: Options) -> RunResult:
-    """Go on with a run that was cut short, from what the journal says of it."""
-    load_kinds()
-    with_journal = Journal(options.state / "journal.db", SystemClock())
-    resumed = with_journal.resolve(name)
-    start = next(e for e in with_journal.events(resumed) if e.kind == "run_started")
-    with_journal.close()
-    data = start.data
+    with closing(open_journal(options.journal_at, options.clock)) as record:
+        resumed = record.resolve(name)
+        data = record.events(resumed, kinds=("run_started",))[0].data
+        insist_on_open(record, resumed)
+        check_answers(record, resumed, answers)
     extra = data["extra_vars"]
     book = playbook_from_text(data["text"], data["file"], extra_vars=extra)
     inventory = inventory_from_texts(
         data["texts"], extra_vars=extra, repository=options.inventory.parent
     )
     sites = [inventory.sites[site] for site in data["sites"]]
-    with Workshop(options, inventory) as workshop, controller_lock(options.state, sites, resumed):
+    hold = held(options, sites, resumed, submitted=bool(data.get("submitted")))
+    with Workshop(options, inventory) as workshop, hold as claim:
         journal = _opened(workshop, options)
-        journal.append(resumed, "run_resumed", "", {"user": _who()})
-        return _go(workshop, journal, resumed, book, sites, tuple(data["tags"]))
+        told = {"user": who(), "past_failures": past_failures, "any_hour": options.any_hour}
+        begun = journal.append_all(resumed, [("run_resumed", "", told)], claim=claim)
+        workshop.epoch = begun[0].sequence
+        write_answers(journal, resumed, answers, who())
+        earlier = earlier_of(journal, resumed, past_failures=past_failures)
+        return _go(workshop, journal, resumed, book, sites, tuple(data["tags"]), earlier)
 
 
-def _begin(
+def cancel(name: str, options: Options, *, now: bool = False) -> RunResult:
+    """Cancel a run, wherever it is carried out, and return how it ended. Raises RunOver."""
+    return cancel_run(name, options, resume, now=now)
+
+
+def begin(
     command: str, book: Playbook, inventory: Inventory, sites: Sequence[Site], options: Options
 ) -> RunResult:
-    name = run_id(SystemClock().now())
-    with Workshop(options, inventory) as workshop, controller_lock(options.state, sites, name):
+    """Carry out a playbook on these sites; `command`: what it is done for, as the journal says it."""
+    name = run_id(options.clock.now())
+    with Workshop(options, inventory) as workshop, held(options, sites, name) as claim:
         journal = _opened(workshop, options)
-        journal.append(name, "run_started", "", _start(command, book, inventory, sites, options))
+        start = start_data(command, book, inventory, sites, options)
+        begun = journal.append_all(name, [("run_started", "", start)], claim=claim)
+        workshop.epoch = begun[0].sequence
+        if options.slot and (first := _rival(journal, name)):
+            return _yield_to(first, journal, name)
         return _go(workshop, journal, name, book, sites, options.tags)
+
+
+def _rival(journal: Journal, name: str) -> str:
+    from opsplay.engine.schedule_past import rival
+
+    return rival(journal.events(kinds=("run_started", "run_finished")), name)
+
+
+def _yield_to(first: str, journal: Journal, name: str) -> RunResult:
+    """End a run whose slot another controller began in the same moment, before it did anything."""
+    data = {"exit_status": 0, "state": State.SKIPPED, "round_trips": {}, "yielded_to": first}
+    journal.append(name, "run_finished", "", data)
+    events = journal.events(name)
+    journal.close()
+    return RunResult(name, ExitStatus.DONE, events)
 
 
 def _opened(workshop: Workshop, options: Options) -> Journal:
@@ -186,9 +147,10 @@ def _opened(workshop: Workshop, options: Options) -> Journal:
     return journal
 
 
-def _start(
+def start_data(
     command: str, book: Playbook, inventory: Inventory, sites: Sequence[Site], options: Options
 ) -> Mapping[str, Any]:
+    """Return what `run_started` says: all that a resume needs to go on."""
     return {
         "command": command,
         "playbook": book.name,
@@ -198,12 +160,15 @@ def _start(
         "sites": [site.name for site in sites],
         "tags": list(options.tags),
         "extra_vars": dict(options.extra_vars),
-        "user": _who(),
+        "user": who(),
         "version": opsplay.__version__,
+        "any_hour": options.any_hour,
+        **({"slot": options.slot} if options.slot else {}),
     }
 
 
-def _who() -> str:
+def who() -> str:
+    """Return login and machine of whoever runs this."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
@@ -214,18 +179,30 @@ def _go(
     book: Playbook,
     sites: Sequence[Site],
     tags: Sequence[str],
+    earlier: Earlier = NOTHING,
+) -> RunResult:
+    with watched(journal, name, workshop.options.stop, workshop.epoch):
+        return _watched(workshop, journal, name, book, sites, tags, earlier)
+
+
+def _watched(
+    workshop: Workshop,
+    journal: Journal,
+    name: str,
+    book: Playbook,
+    sites: Sequence[Site],
+    tags: Sequence[str],
+    earlier: Earlier,
 ) -> RunResult:
     tools = workshop.tools(journal, name)
-    past = journal.events(name)
-    finished = {site.name for site in sites if history_of(past, site.name).state is not None}
-    plan = _plan(workshop, book, [site for site in sites if site.name not in finished], tags)
-    for entry in plan.sites:
-        journal.append(name, "planned", entry.site.name, to_data(entry))
-    if plan.pending and not workshop.options.confirm(plan):
+    plan = _plan(workshop, book, [site for site in sites if not earlier.finished(site.name)], tags)
+    everything = for_run(plan, sites, book, earlier)
+    plan = left_of(everything, earlier)
+    journal_plan(journal, name, book, everything, earlier)
+    cancelled = bool(workshop.options.stop.cancelled_by)
+    if plan.pending and not cancelled and not workshop.options.confirm(plan):
         return _end(workshop, journal, name, (), ExitStatus.INTERRUPTED)
-    done = tuple(SitePlan(site) for site in sites if site.name in finished)
-    everything = Plan(plan.playbook, (*done, *plan.sites), plan.round_trips)
-    results = run_plan(tools, name, book, everything)
+    results = run_plan(tools, name, book, everything, earlier)
     return _end(workshop, journal, name, results, exit_status_of(results))
 
 
@@ -236,12 +213,22 @@ def _end(
     results: Sequence[SiteResult],
     status: ExitStatus,
 ) -> RunResult:
-    if workshop.options.stop.requested:
+    stop = workshop.options.stop
+    if stop.requested:
         status = ExitStatus.INTERRUPTED
     trips = workshop.round_trips()
+    if stop.handing_over and (not results or any(one.state in UNFINISHED for one in results)):
+        # Without an end in the journal, the next worker goes on with it.
+        return RunResult(name, status, journal.events(name), trips)
     state = state_of_run(status, results) if results else State.SKIPPED
+    if workshop.options.stop.cancelled_by and over_with(results):
+        state = State.CANCELLED
     data = {"exit_status": int(status), "state": state, "round_trips": trips}
+    if any(one.waits for one in results):
+        from opsplay.engine.waits import KINDS, waiting_data
+
+        data["waiting"] = waiting_data(journal.events(name, kinds=KINDS))
     journal.append(name, "run_finished", "", data)
-    events = journal.events(name)
+    events = events_of(journal, workshop.journal, name, len(results))
     journal.close()
     return RunResult(name, status, events, trips)

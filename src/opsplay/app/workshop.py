@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +10,7 @@ from typing import Any, Self
 from opsplay import cms, steps
 from opsplay.app.options import Options
 from opsplay.core.environment import Host
-from opsplay.core.errors import Locked, OpsplayError
+from opsplay.core.errors import OpsplayError
 from opsplay.core.event import Event, State
 from opsplay.core.playbook import Declaration, Inventory, Playbook
 from opsplay.core.site import Site
@@ -20,8 +18,7 @@ from opsplay.core.step import Step
 from opsplay.core.transport import Transport
 from opsplay.core.vault import Vault, VaultSettings
 from opsplay.engine.tools import Tools
-from opsplay.journal import Journal
-from opsplay.kit.clock import SystemClock
+from opsplay.journal import Journal, open_journal
 from opsplay.kit.secret import Redactor, Secret
 from opsplay.language.build import build_step, is_true
 from opsplay.language.scopes import scope
@@ -60,12 +57,15 @@ class Workshop:
         self.options = options
         self.inventory = inventory
         self.redactor = Redactor()
-        self.clock = SystemClock()
+        self.clock = options.clock
         self.language = _Language(options.inventory.parent)
         self.pool = Pool(self._open)
         self._told: Callable[[Host, OpsplayError, int, float], None] = _untold
         self._vaults: dict[str, tuple[Vault, VaultSettings]] = {}
         self._checking = False
+        self._journal: Journal | None = None
+        self.epoch = 0
+        """Sequence of the event by which this process began or resumed its run."""
 
     @classmethod
     def for_checking(cls, options: Options, inventory: Inventory) -> Workshop:
@@ -79,6 +79,8 @@ class Workshop:
 
     def __exit__(self, *_: object) -> None:
         self.pool.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def _open(self, host: Host) -> Transport:
         from opsplay.transports.redact import Redact
@@ -155,7 +157,8 @@ class Workshop:
 
     def journal(self) -> Journal:
         """Open the ops repository's journal, with this command's secrets masked in it."""
-        return Journal(self.options.state / "journal.db", self.clock, self.redactor)
+        self._journal = open_journal(self.options.journal_at, self.clock, self.redactor)
+        return self._journal
 
     def tools(self, journal: Journal, run: str) -> Tools:
         """Return what the engine acts through, for one run."""
@@ -181,6 +184,9 @@ class Workshop:
             progress=self.options.progress,
             learn=self.redactor.learn,
             stop=self.options.stop,
+            concurrency=self.options.forks,
+            any_hour=self.options.any_hour,
+            epoch=self.epoch,
         )
 
 
@@ -200,8 +206,8 @@ def last_change(journal: Journal, site: str, environment: str, but: str) -> str:
     is none.
     """
     standing: list[str] = []
-    for event in journal.events():
-        if event.site != site or event.run == but:
+    for event in journal.events(site=site):
+        if event.run == but:
             continue
         if event.kind == "intent" and undoable(event):
             if event.data["environment"] == environment and event.run not in standing:
@@ -222,28 +228,3 @@ def _undone(event: Event) -> str:
     if event.kind == "rollback_finished" and event.data["state"] == State.ROLLED_BACK:
         return event.run
     return str(event.data["facts"].get("undone", "")) if event.kind == "result" else ""
-
-
-@contextmanager
-def controller_lock(state: Path, sites: Iterable[Site], run: str) -> Iterator[None]:
-    """Hold the sites on this machine for a run; a lock dies with its process. Raises Locked."""
-    folder = state / "locks"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with ExitStack() as stack:
-        for site in sorted(sites, key=lambda one: one.name):
-            handle = stack.enter_context((folder / f"{site.name}.lock").open("a+"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                handle.seek(0)
-                holder = handle.read().strip()
-                raise Locked(
-                    f"run {holder} on this machine is at work on it",
-                    site=site.name,
-                    state="this run changed nothing",
-                    next_command=f"invoke logs {holder}",
-                ) from error
-            handle.truncate(0)
-            handle.write(run)
-            handle.flush()
-        yield

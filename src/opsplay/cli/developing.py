@@ -1,4 +1,4 @@
-"""Verbs for those who work on opsplay itself: test, dev.lint, dev.schema."""
+"""Verbs for those who work on opsplay itself: test, bench, soak, dev.lint, dev.schema."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from invoke import Context
 from opsplay.cli.screen import emit
 from opsplay.cli.verb import READING, verb
 from opsplay.core.errors import ExitStatus, InvalidInput
+from opsplay.kit.shell import quote
 
 _GATES = (
     "ruff format --check src tests tasks.py",
@@ -55,7 +56,7 @@ def run_tests(
         from opsplay.lab import Lab
 
         Lab.prepare(lambda text: emit(f"lab: {text}"))
-    marks = "not real and not proof" if fast else "not proof"
+    marks = "not soak and " + ("not real and not proof" if fast else "not proof")
     named = f" -k '{select}'" if select else ""
     least = " --fail-under=0" if fast or select else ""
     _went_well(context, "python -m coverage erase")
@@ -67,6 +68,64 @@ def run_tests(
     covered = _went_well(context, f"python -m coverage report{least}")
     proved = not proofs or _went_well(context, f"python -m pytest -q -s -n 0{named} -m proof")
     return ExitStatus.DONE if passed and covered and proved else ExitStatus.FAILED
+
+
+@verb(
+    READING,
+    help={
+        "only": "BENCHMARK to run: startup, compare or scale (all).",
+        "hosts": "NUMBERS of hosts to compare at, such as 1,8,32.",
+        "tools": "NAMES of tools to compare, such as opsplay,floor,pyinfra (all).",
+        "rounds": "NUMBER of rounds of each tool (as many as each deserves).",
+        "minutes": "MINUTES after which nothing more is begun (60).",
+        "quick": "opsplay and the floor alone, one round.",
+        "write": "Write tables and plots into docs/benchmarks.md.",
+        "json": "Print one JSON document.",
+    },
+)
+def bench(  # noqa: PLR0913, PLR0917 - one argument a flag
+    context: Context,
+    only: str = "",
+    hosts: str = "",
+    tools: str = "",
+    rounds: int = 0,
+    minutes: int = 60,
+    quick: bool = False,
+    write: bool = False,
+    json: bool = False,
+) -> ExitStatus:
+    """Measure opsplay against Ansible, mitogen, pyinfra and the floor.
+
+    Installs them with pip into environments of their own, kept below ~/.cache/opsplay/bench, and starts its own sshd hosts on loopback. Status 1
+    also says that a goal is not met. Let nothing else run meanwhile.
+    """
+    _at_home()
+    settings = {"only": only, "hosts": hosts, "tools": tools, "rounds": rounds or ""}
+    settings["minutes"] = minutes
+    words = [f"--{name}={quote(str(value))}" for name, value in settings.items() if value]
+    flags = {"quick": quick, "write": write, "json": json}
+    words += [f"--{name}" for name, given in flags.items() if given]
+    went_well = _went_well(context, " ".join(["python -m tests.bench", *words]))
+    return ExitStatus.DONE if went_well else ExitStatus.FAILED
+
+
+@verb(
+    READING,
+    help={
+        "select": "EXPRESSION that test names must match, as pytest's -k.",
+        "rounds": "NUMBER of rounds of those that have rounds (50).",
+    },
+)
+def soak(context: Context, select: str = "", rounds: int = 50) -> ExitStatus:
+    """Run the proofs that take long: death at every point, lines cut for good, many rounds.
+
+    They print what they tried. On two cores all of it takes about an hour.
+    """
+    _at_home()
+    named = f" -k {quote(select)}" if select else ""
+    words = f"python -m pytest -q -s -n 0 -p no:randomly{named} -m soak"
+    went_well = _went_well(context, f"OPSPLAY_SOAK_ROUNDS={rounds} {words}")
+    return ExitStatus.DONE if went_well else ExitStatus.FAILED
 
 
 def _went_well(context: Context, command: str) -> bool:

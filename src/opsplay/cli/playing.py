@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from invoke import Context
 
-from opsplay.cli.given import NARROWING, WHERE, playbook_path
+from opsplay.cli.given import FORKS, NARROWING, WHERE, answers_of, playbook_path
 from opsplay.cli.showing import checked, played
 from opsplay.cli.verb import CHANGING, REACHING, verb
+from opsplay.cli.working import submitted
 from opsplay.core.errors import ExitStatus
 
 if TYPE_CHECKING:
     from opsplay.app import Options, RunResult
 
 _ASKING = {"yes": "Do not ask before the first change (nobody is asked where no terminal is)."}
+_NOW = {"now": "Do not wait for the windows of stages: begin at this hour. Journalled."}
 _DIFF = {"diff": "Show files and lists line by line."}
 
 
@@ -24,9 +26,12 @@ _DIFF = {"diff": "Show files and lists line by line."}
     iterable=["tags", "extra_vars"],
     help={
         "check": "Show what would change, and change nothing.",
+        "submit": "Hand the run to the workers (`serve`), and do not wait for it.",
+        **_NOW,
         **_DIFF,
         **_ASKING,
         **NARROWING,
+        **FORKS,
         **WHERE,
     },
 )
@@ -34,10 +39,13 @@ def run(  # noqa: PLR0913, PLR0917 - one argument a flag
     context: Context,
     playbook: str,
     check: bool = False,
+    submit: bool = False,
     diff: bool = False,
     limit: str = "",
     tags: tuple[str, ...] = (),
     extra_vars: tuple[str, ...] = (),
+    forks: int = 0,
+    now: bool = False,
     yes: bool = False,
     json: bool = False,
     inventory: str = "inventory",
@@ -57,12 +65,16 @@ def run(  # noqa: PLR0913, PLR0917 - one argument a flag
         "limit": limit,
         "tags": tags,
         "extra_vars": extra_vars,
+        "forks": forks,
+        "any_hour": now,
         "inventory": inventory,
         "state": state,
     }
     path = playbook_path(playbook)
     if check or context.config.run.dry:
         return checked(lambda options: app.check(path, options), where, diff=diff, json=json)
+    if submit:
+        return submitted(path, where, json=json)
     return played(lambda options: app.run(path, options), where, yes=yes, diff=diff, json=json)
 
 
@@ -102,11 +114,30 @@ def check_verb(  # noqa: PLR0913, PLR0917 - one argument a flag
     return checked(lambda options: app.check(path, options), where, diff=diff, json=json)
 
 
-@verb(CHANGING, positional=["run"], help={**_DIFF, **_ASKING, **WHERE})
-def resume(
+@verb(
+    CHANGING,
+    positional=["run"],
+    iterable=["done", "redo"],
+    help={
+        "done": "SITE where the act that the run asks about was done; may be repeated.",
+        "redo": "SITE where it is to be done again; may be repeated.",
+        "past_failures": "Go on behind a stopped line, although nobody mended what stopped it.",
+        **_NOW,
+        **_DIFF,
+        **_ASKING,
+        **FORKS,
+        **WHERE,
+    },
+)
+def resume(  # noqa: PLR0913, PLR0917 - one argument a flag
     _context: Context,
     run: str,
+    done: tuple[str, ...] = (),
+    redo: tuple[str, ...] = (),
+    past_failures: bool = False,
+    now: bool = False,
     diff: bool = False,
+    forks: int = 0,
     yes: bool = False,
     json: bool = False,
     inventory: str = "inventory",
@@ -116,11 +147,22 @@ def resume(
 
     RUN is its name, the start of it, or `last`. What the hosts did meanwhile is looked up first. Then the run goes on, or takes itself back
     where the playbook says `on_failure: rollback`.
+
+    Sites that failed stay as they are. Where they stopped the line, the sites behind them are begun once
+    the same playbook went well on the failed ones: mend them, run it with `--limit`, then resume.
+
+    Where a command was cut off on the host and nobody knows whether it was done, the run asks: look at the
+    site, then say `--done SITE` or `--redo SITE`.
     """
     from opsplay import app
 
-    where = {"inventory": inventory, "state": state}
-    return played(lambda options: app.resume(run, options), where, yes=yes, diff=diff, json=json)
+    answers = answers_of(done, redo)
+
+    def go_on(options: Options) -> RunResult:
+        return app.resume(run, options, past_failures=past_failures, answers=answers)
+
+    where = {"forks": forks, "any_hour": now, "inventory": inventory, "state": state}
+    return played(go_on, where, yes=yes, diff=diff, json=json)
 
 
 @verb(CHANGING, positional=["run"], help={**_DIFF, **_ASKING, "limit": NARROWING["limit"], **WHERE})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -46,6 +47,9 @@ class OpsplayProgram(Program):
             raise self._refused(error) from error
 
     def parse_tasks(self) -> None:
+        # Invoke forbids bytecode files, so as to leave none beside a tasks.py. All that we import
+        # from here on would be compiled anew at each start where an installer compiled nothing.
+        sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
         try:
             self.parser = self._make_parser()
             optional = dict(_optional_words(self.collection))
@@ -132,8 +136,8 @@ def adopt() -> None:
 
 
 def spoken(name: str) -> str:
-    """Return a verb as it is typed: the verb of a group's own name is its `list`."""
-    return name.removesuffix(".list")
+    """Return a verb as it is typed: `logs` is a verb, and the name of a group."""
+    return "logs" if name == "logs.list" else name
 
 
 def _flags(context: Any) -> Iterator[tuple[str, str]]:

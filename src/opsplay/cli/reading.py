@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from invoke import Context
 
 import opsplay
-from opsplay.cli.given import WHERE, options_of
+from opsplay.cli.given import WHERE, journal_chosen, options_of
 from opsplay.cli.screen import document, emit, program_name, screen, show
 from opsplay.cli.verb import REACHING, READING, verb
 from opsplay.core.errors import ExitStatus, InvalidInput
@@ -72,7 +72,7 @@ def logs(  # noqa: PLR0913, PLR0917 - one argument a flag
 
 
 def _has_journal(state: str) -> bool:
-    return Path(state, "journal.db").is_file()
+    return bool(journal_chosen()) or Path(state, "journal.db").is_file()
 
 
 def _journal(state: str) -> Journal:

@@ -27,6 +27,12 @@ def be_robust() -> None:
             reconfigure(errors="replace")
 
 
+def is_plain() -> bool:
+    """Return whether nobody watches, and nobody asked for colours in a pipe as rich knows it."""
+    asked = {"FORCE_COLOR", "TTY_COMPATIBLE"} & os.environ.keys()
+    return not (sys.stdout.isatty() or asked)
+
+
 def screen(*, record: bool = False) -> Console:
     """Return the console for standard output.
 
@@ -57,7 +63,7 @@ def emit(line: str) -> None:
     """Print a line for a program; a reader that has gone away is not an error."""
     try:
         print(line, flush=True)
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, or EIO: the terminal was closed
         stop_printing()
 
 

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from opsplay.cli.given import options_of
-from opsplay.cli.screen import ask, can_ask, document, emit, lay_out, program_name, screen, show
+from opsplay.cli.screen import (
+    ask,
+    can_ask,
+    document,
+    emit,
+    is_plain,
+    lay_out,
+    program_name,
+    screen,
+)
 from opsplay.cli.stopping import stopping
 from opsplay.core.errors import ExitStatus
 
@@ -23,17 +32,34 @@ def checked(
 ) -> ExitStatus:
     """Show what would change, as text or JSON, and return how that ends."""
     from opsplay.engine.plan import to_data
-    from opsplay.reports.plan import plan_text
 
     result = use(options_of(**where))
-    sites = [to_data(site, differences=diff and not json) for site in result.plan.sites]
     if json:
+        sites = [to_data(site) for site in result.plan.sites]
         told = {"playbook": result.plan.playbook, "pending": result.plan.pending, "sites": sites}
         ending = {"exit_status": int(result.exit_status), "meaning": result.exit_status.meaning}
         document("plan", {**told, "round_trips": dict(result.plan.round_trips), **ending})
     else:
-        show(plan_text(sites, result.plan.round_trips, diff=diff))
+        _show_plan(result.plan, None, diff=diff)
     return result.exit_status
+
+
+def _show_plan(plan: Plan, console: Console | None, *, diff: bool) -> None:
+    """Show a plan: in full, or with many sites a line for each."""
+    from opsplay.engine.plan import to_data
+    from opsplay.reports.fleet import MANY, fleet_plan
+
+    if len(plan.sites) > MANY and not diff:
+        told = fleet_plan(map(to_data, plan.sites), plan.round_trips)
+        if console is None and is_plain():
+            emit(told.plain)
+        else:
+            lay_out(console or screen(), told)
+        return
+    from opsplay.reports.plan import plan_text
+
+    sites = [to_data(site, differences=diff) for site in plan.sites]
+    lay_out(console or screen(), plan_text(sites, plan.round_trips, diff=diff))
 
 
 def played(
@@ -51,6 +77,8 @@ def played(
     """
     if json:
         return _played_for_programs(use, where)
+    if console is None and is_plain():
+        return _played_in_a_pipe(use, where)
     from opsplay.reports.story import tell
     from opsplay.reports.summary import summary
 
@@ -65,6 +93,18 @@ def played(
     return result.exit_status
 
 
+def _played_in_a_pipe(use: Callable[[Options], RunResult], where: Mapping[str, Any]) -> ExitStatus:
+    from opsplay.reports.plain import PlainView
+    from opsplay.reports.story import tell
+    from opsplay.reports.summary import summary
+
+    view = PlainView(emit)
+    with stopping(view.say) as stop:
+        result = use(options_of(**where, listener=view.heard, stop=stop))
+    emit(summary(tell(result.events), program_name()).plain)
+    return result.exit_status
+
+
 class _Question:
     """Shows the plan and asks whether to go on; remembers a no."""
 
@@ -75,11 +115,7 @@ class _Question:
         self._diff = diff
 
     def put(self, plan: Plan) -> bool:
-        from opsplay.engine.plan import to_data
-        from opsplay.reports.plan import plan_text
-
-        sites = [to_data(site, differences=self._diff) for site in plan.sites]
-        lay_out(self._console, plan_text(sites, plan.round_trips, diff=self._diff))
+        _show_plan(plan, self._console, diff=self._diff)
         self.declined = not ask("Go on?")
         return not self.declined
 
@@ -114,5 +150,8 @@ def _played_for_programs(
         result = use(options_of(**where, listener=lambda event: emit(event_line(event)), stop=stop))
     status = result.exit_status
     ending = {"exit_status": int(status), "meaning": status.meaning}
-    document("summary", {"run": result.run, "round_trips": dict(result.round_trips), **ending})
+    ends = [event.data for event in result.events if event.kind == "run_finished"]
+    waiting = ends[-1].get("waiting", []) if ends else []
+    told = {"run": result.run, "round_trips": dict(result.round_trips), "waiting": waiting}
+    document("summary", {**told, **ending})
     return status

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from invoke import Argument, Context, Exit, Task
 
+from opsplay.cli.given import JOURNAL, choose_journal
 from opsplay.cli.screen import be_robust, emit, program_name, stop_printing
 from opsplay.core.errors import ExitStatus, Interrupted, InvalidInput, OpsplayError
 from opsplay.kit.clock import SystemClock
@@ -64,18 +65,30 @@ def verb(
     def make(body: Body) -> Verb:
         @functools.wraps(body)
         def guarded(context: Context, *args: Any, **named: Any) -> None:
+            choose_journal(named.pop("journal", ""))
             status = _answered(functools.partial(body, context, *args, **named), named)
             if status:
                 raise Exit(code=int(status))
 
         guarded.__doc__ = f"{inspect.getdoc(body)}\n\n{_legend(statuses)}"
         options.setdefault("positional", [])
+        texts = options.get("help", {})
+        signature = inspect.signature(body)
+        if "state" in signature.parameters:
+            guarded.__signature__ = _with_journal(signature)  # type: ignore[attr-defined]
+            texts = options["help"] = {**texts, "journal": JOURNAL}
         made = Verb(guarded, name=name or None, auto_shortflags=False, **options)
         made.optional_word = word
-        made.texts = options.get("help", {})
+        made.texts = texts
         return made
 
     return make
+
+
+def _with_journal(signature: inspect.Signature) -> inspect.Signature:
+    """Add `--journal` to a verb that has `--state`: where the state is, the journal is by default."""
+    flag = inspect.Parameter("journal", inspect.Parameter.POSITIONAL_OR_KEYWORD, default="")
+    return signature.replace(parameters=[*signature.parameters.values(), flag])
 
 
 def _legend(statuses: Sequence[ExitStatus]) -> str:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from opsplay.cli import beginning, developing, playing, reading
+from opsplay.cli import (
+    approving,
+    beginning,
+    cancelling,
+    developing,
+    playing,
+    reading,
+    scheduling,
+    working,
+)
 
 
 def _made() -> Collection:
     root = Collection(
         playing.run, playing.check_verb, playing.resume, playing.rollback, playing.restore,
+        cancelling.cancel,
+        approving.approve,
+        working.serve, working.workers,
         reading.backups, reading.doctor, reading.version,
-        beginning.init, beginning.demo, developing.run_tests,
+        beginning.init, beginning.demo, developing.run_tests, developing.bench,
+        developing.soak,
     )  # fmt: skip
     groups = (
         Collection(
@@ -19,6 +32,7 @@ def _made() -> Collection:
         ),
         Collection("hosts", beginning.accept),
         Collection("dev", developing.lint, developing.schema),
+        Collection("schedule", scheduling.list_, scheduling.tick, scheduling.install),
     )
     for group in groups:
         root.add_collection(group)

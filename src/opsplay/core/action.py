@@ -28,6 +28,8 @@ class Shell:
     timeout: float = 3600.0
     """Seconds after which the script's process group is ended."""
     secrets: Mapping[str, Secret] = field(default_factory=lambda: MappingProxyType({}))
+    unless: str = ""
+    """A script that only looks: where it succeeds at the act's turn, there is nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,20 @@ class UndoRun:
     run: str
 
 
-Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun
+@dataclass(frozen=True)
+class Await:
+    """Go on only when somebody has agreed to what the later stages will change."""
+
+    by: str
+    within: float
+    """Seconds after the asking in which they may answer."""
+    note: str = ""
+
+
+Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun | Await
 
 _ACTIONS: Mapping[str, type[Any]] = MappingProxyType(
-    {kind.__name__: kind for kind in (Shell, Write, Store, Restore, Clone, Visit, UndoRun)}
+    {kind.__name__: kind for kind in (Shell, Write, Store, Restore, Clone, Visit, UndoRun, Await)}
 )
 
 

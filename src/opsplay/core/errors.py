@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
+from typing import Literal
 
 
 class ExitStatus(IntEnum):
@@ -120,8 +122,42 @@ class Locked(OpsplayError):
     exit_status = ExitStatus.LOCKED
 
 
+class Fenced(OpsplayError):
+    """Another process carries this run out by now: this one may neither write nor begin anything."""
+
+    exit_status = ExitStatus.LOCKED
+
+
+class Waiting(OpsplayError):
+    """Nothing may be done before somebody agrees or a window opens; nothing is held meanwhile."""
+
+    exit_status = ExitStatus.WAITING
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: Literal["window", "approval", "turn"],
+        until: datetime | None = None,
+        state: str = "nothing is held meanwhile: no lock, no closed door",
+        next_command: str = "",
+    ) -> None:
+        super().__init__(what, state=state, next_command=next_command)
+        self.reason = reason
+        self.until = until
+        """When it can go on (window), or is given up (approval); None: not known."""
+
+
 class StepFailed(OpsplayError):
     """A step did not reach what it declared."""
+
+
+class OutcomeUnknown(StepFailed):
+    """An act was ended from outside and left no status: it may have been done, or half done."""
+
+
+class Unanswered(OpsplayError):
+    """Nobody knows whether an act was done, and only a person can say what to do about it."""
 
 
 class UnreadableAnswer(StepFailed):

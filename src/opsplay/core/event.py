@@ -19,14 +19,20 @@ class State(StrEnum):
     UNREACHABLE = "unreachable"
     WAITING = "waiting"
     ROLLED_BACK = "rolled-back"
+    CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 
 
 EventKind: TypeAlias = Literal[
-    "run_started",  # playbook, file, sites, command, user, host, version, texts, arguments
+    "schedule_seen",  # name, sites, identity: known from now on; run is "schedule"
+    "run_started",  # playbook, file, sites, command, user, host, version, texts, arguments; slot
     "planned",  # site; plan: see engine.plan.to_data
+    "batched",  # order, batches: [[site, …], …]; a resume keeps them
+    "line_stopped",  # failed: [site], reason; the sites behind them are not touched
     "site_started",
     "stage_started",  # stage, environment
+    "lock_taking",  # environment, epoch; from here on the host may have our lock
+    "lock_refused",  # environment, detail: another run has it
     "lock_taken",  # environment, epoch
     "lock_freed",  # environment
     "bracket_opening",  # bracket (maintenance | restore point), environment, job
@@ -34,11 +40,17 @@ EventKind: TypeAlias = Literal[
     "bracket_closing",  # bracket, environment, job
     "bracket_closed",  # bracket, environment, seconds (maintenance: how long visitors were out)
     "baseline",  # environment, pages: [{path, status, title, bytes, seconds}]
-    "step_started",  # stage, step (index), kind, name
+    "step_started",  # stage, step (index), kind, name; not where there was nothing to ask or to do
     "intent",  # step, change (index), attempt, job, what, before, after, loses, key, action, undo
     "retry",  # step, error, attempt, wait_seconds
     "result",  # intent (sequence number), outcome (done|failed|unknown), detail, facts, seconds
     "step_finished",  # stage, step, kind, name, state, detail, changes, seconds
+    "question",  # stage, step, intent (sequence number), what, host, since, output: was it done?
+    "answered",  # stage, intent, answer (done|redo), user
+    "waiting",  # stage, step (-1: the stage), reason (window|approval|turn), until, detail, window
+    "approval_asked",  # stage, step, by, note, plan_hash, expires, what: [changes as rehearsed]
+    "approved",  # stage, step, plan_hash, by, who (login), note
+    "refused",  # stage, step, plan_hash, by, who (login), note
     "rollback_started",  # reason, environment
     "undo_intent",  # of (sequence number of the intent undone), what, action, job
     "undo_result",  # of, outcome, detail, seconds
@@ -46,6 +58,7 @@ EventKind: TypeAlias = Literal[
     "stage_finished",  # stage, state, seconds
     "site_finished",  # state, detail, downtime_seconds
     "run_resumed",
+    "cancel_requested",  # user, now (whether the act under way is ended at once)
     "run_finished",  # exit_status, state, round_trips
 ]
 

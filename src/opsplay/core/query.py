@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+Asked: TypeAlias = tuple[str, tuple[str, ...]]
+"""A script and its words: what makes two queries the same question."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -29,10 +32,21 @@ class Query(Generic[T_co]):
     """A POSIX sh script that MUST change nothing, and the pure function that reads its answer.
 
     `read` raises `UnreadableAnswer` when the answer proves nothing; it never guesses.
+
+    A query with `words` is one of many that go to a host together: all that share a script are
+    answered by one run of it, with the words of each in turn as its arguments. So it costs few
+    processes on the host, however many are asked. Such a script calls `answered STATUS` after what
+    it says to each.
     """
 
     script: str
     read: Callable[[Answer], T_co]
+    words: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> Asked:
+        """Return what is sent to the host for this query."""
+        return (self.script, self.words)
 
 
 NOTHING: Query[None] = Query("", lambda _answer: None)

@@ -51,4 +51,4 @@ class Site:
             known = ", ".join(sorted(self.environments))
             msg = f"site {self.name} has no environment {environment} (it has: {known})"
             raise InvalidInput(msg)
-        return replace(self, looking_at=environment)
+        return self if environment == self.looking_at else replace(self, looking_at=environment)

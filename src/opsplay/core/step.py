@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, dataclass_transform
 
 from opsplay.core.change import Change
 from opsplay.core.query import NOTHING, Query
@@ -46,6 +46,12 @@ class Step(Generic[T]):
     kind: ClassVar[str]
     convergent: ClassVar[bool] = True
     """Planning again after it was done gives no change; that is how it is verified."""
+    when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "probe"
+    """What a resume does about an act whose end nobody saw. `probe`: plan again, for what is left
+    to do can be looked up (only where `convergent`). `rerun`: do it again, which does no harm.
+    `ask`: a person has to say whether it was done."""
+    together: ClassVar[bool] = False
+    """Its acts may be done in one script with those of its neighbours, and looked at afterwards."""
     observes: ClassVar[bool] = False
     """It only looks (smoke_test): its changes count as checks, never as pending changes."""
 

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 from opsplay.core.action import Shell, Write
-from opsplay.core.errors import StepFailed
+from opsplay.core.errors import OutcomeUnknown, StepFailed
 from opsplay.engine.job import Job, JobReport, JobState
-from opsplay.kit.shell import assign
+from opsplay.kit.shell import assign, quote
 
 
 def run_shell(job: Job, shell: Shell) -> JobReport:
     """Run a script to its end. Raises StepFailed unless it ended with status 0."""
     try:
-        report = job.run(shell.script, secrets=shell.secrets, timeout=shell.timeout)
+        report = job.run(_guarded(shell), secrets=shell.secrets, timeout=shell.timeout)
     except TimeoutError as error:
         raise StepFailed(str(error)) from error
     return accept(report)
 
 
+def run_job(job: Job, script: str) -> JobReport:
+    """Run the script of several acts to its end, whatever they come to; the report tells."""
+    try:
+        return job.run(script)
+    except TimeoutError as error:
+        raise StepFailed(str(error)) from error
+
+
+def looking(shell: Shell) -> str:
+    """Return the shell condition that says whether an act has nothing to do."""
+    return (
+        f"( eval {quote(shell.unless)}\n) >/dev/null 2>&1 </dev/null" if shell.unless else "false"
+    )
+
+
+def _guarded(shell: Shell) -> str:
+    return f"if {looking(shell)}; then exit 0; fi\n{shell.script}" if shell.unless else shell.script
+
+
 def accept(report: JobReport) -> JobReport:
     """Return a report that says the job went well. Raises StepFailed for any other."""
-    if report.state in {JobState.LOST, JobState.ABSENT}:
-        raise StepFailed(
-            "the act was ended from outside before it was done (host restarted, or out of memory?)",
+    if report.state == JobState.LOST:
+        told = f":\n{report.told}" if report.told else ""
+        raise OutcomeUnknown(
+            "the act was ended from outside before it was done (host restarted, or out of memory?)"
+            + told,
             state="what it did so far is looked up before anything else is done",
+        )
+    if report.state == JobState.ABSENT:
+        raise StepFailed(
+            "the host did not begin it",
+            state="nothing was done by it",
+            next_command="df -h ~ on the host",
         )
     if report.exit_status != 0:
         told = f":\n{report.told}" if report.told else ""

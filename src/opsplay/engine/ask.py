@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import OpsplayError, Unreachable
-from opsplay.core.query import Answer
+from opsplay.core.query import Answer, Asked
 from opsplay.core.transport import Transport
 from opsplay.engine.probe import bundle, unbundle
 
@@ -18,12 +18,12 @@ _ASKING_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class Question:
-    """A script to be answered by the host of one environment of one site."""
+    """What the host of one environment of one site is asked."""
 
     site: str
     environment: str
     host: Host
-    script: str
+    asked: Asked
 
 
 Answers = Mapping[Question, Answer | OpsplayError]
@@ -56,12 +56,15 @@ def ask(
 
 
 def _ask_host(transport: Transport, questions: list[Question], declare: Declare) -> Answers:
-    scripts = list(dict.fromkeys(question.script for question in questions))
-    script, mark = bundle(scripts)
+    everything = list(dict.fromkeys(question.asked for question in questions))
+    first = {script: number for number, (script, _) in reversed(list(enumerate(everything)))}
+    everything.sort(key=lambda asked: first[asked[0]])  # those that share a script go together
+    script, mark = bundle(everything)
     declare(transport, script)
     try:
         raw = transport.run(script, timeout=_ASKING_TIMEOUT)
-        answers = dict(zip(scripts, unbundle(raw, mark, len(scripts)), strict=True))
+        found = unbundle(raw, mark, len(everything))
+        answers = dict(zip(everything, found, strict=True))
     except OpsplayError as error:
         return dict.fromkeys(questions, error)
     except TimeoutError:
@@ -71,4 +74,4 @@ def _ask_host(transport: Transport, questions: list[Question], declare: Declare)
             next_command=f"ssh {transport.host.address} true",
         )
         return dict.fromkeys(questions, silent)
-    return {question: answers[question.script] for question in questions}
+    return {question: answers[question.asked] for question in questions}

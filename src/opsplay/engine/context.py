@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.event import Event, EventKind
 from opsplay.core.playbook import Playbook
 from opsplay.core.query import Answer, Query, T
 from opsplay.core.site import Site
 from opsplay.core.transport import Transport
 from opsplay.engine.ask import Question, ask
+from opsplay.engine.fence import Fence
 from opsplay.engine.history import SiteHistory
 from opsplay.engine.job import Job, run_directory
+from opsplay.engine.plan import PlannedStage
 from opsplay.engine.tools import Tools
 
 PASS_HEADER = "X-Opsplay-Pass"  # noqa: S105 - the name of a header
@@ -34,12 +37,40 @@ class Context:
     registered: dict[str, Any] = field(default_factory=dict)
     brought: dict[tuple[str, str], dict[str, Mapping[str, str]]] = field(default_factory=dict)
     """(step kind, environment) → change key → what that change brought there in this run."""
+    fences: dict[str, Fence] = field(default_factory=dict)
+    """Environment whose lock this run holds → what its acts there have to prove."""
     downtime: float = 0.0
     """Seconds for which visitors were kept out."""
+    stages: tuple[PlannedStage, ...] = ()
+    """The plan's stages: what an approval is asked for."""
+    left_out: set[tuple[str, int]] = field(default_factory=set)
+    """(stage, step) of the steps that were skipped."""
+
+    noted: list[tuple[EventKind, str, Mapping[str, Any]]] = field(default_factory=list)
+    """Events that wait for the next one that matters."""
 
     def write(self, kind: EventKind, /, **data: Any) -> Event:
-        """Journal one event of this site."""
-        return self.tools.record.append(self.run, kind, self.site.name, data)
+        """Journal one event of this site, together with those noted before; it is on disk now."""
+        self.note(kind, **data)
+        return self.flush()[-1]
+
+    def note(self, kind: EventKind, /, **data: Any) -> None:
+        """Keep one event of this site for the journal until the next one is written.
+
+        For what nothing depends on: if the run is cut short here, nothing was done that anybody
+        would have to know of. So a site with nothing to change costs one write to the disk.
+        """
+        self.noted.append((kind, self.site.name, data))
+
+    def unsay(self, kind: EventKind) -> None:
+        """Drop the event noted last if it is of this kind: what came of it says as much."""
+        if self.noted and self.noted[-1][0] == kind:
+            self.noted.pop()
+
+    def flush(self) -> tuple[Event, ...]:
+        """Write what was noted, in one go, and return it; it is on disk now."""
+        entries, self.noted = self.noted, []
+        return self.tools.record.append_all(self.run, entries)
 
     def at(self, environment: str) -> Site:
         """Return the site seen from an environment."""
@@ -53,18 +84,33 @@ class Context:
         """Return the line to the host of an environment."""
         return self.tools.transport(self.at(environment).here.host)
 
-    def ask(self, environment: str, query: Query[T]) -> T:
-        """Return what a query says, from what is known or from the host."""
+    def ask(self, environment: str, query: Query[T], also: Iterable[Query[Any]] = ()) -> T:
+        """Return what a query says, from what is known or from the host.
+
+        `also`: what will be asked next; where the host has to be asked, it is in the same breath.
+        """
         if not query.script:
             return query.read(Answer(0))
-        site = self.at(environment)
-        question = Question(site.name, environment, site.here.host, query.script)
+        question = self._question(environment, query)
         if question not in self.known:
-            answer = ask([question], self.tools.transport)[question]
-            if isinstance(answer, Exception):
-                raise answer
-            self.known[question] = answer
+            self.flush()  # the host may take its time: who looks on sees what it is asked for
+            more = [self._question(environment, one) for one in also if one.script]
+            self._find_out(question, [one for one in more if one not in self.known])
         return query.read(self.known[question])
+
+    def _question(self, environment: str, query: Query[Any]) -> Question:
+        here = self.at(environment).here
+        return Question(self.site.name, environment, here.host, query.asked)
+
+    def _find_out(self, question: Question, more: Sequence[Question]) -> None:
+        answers = ask([question, *more], self.tools.transport)
+        if more and isinstance(answers[question], UnreadableAnswer):
+            answers = ask([question], self.tools.transport)  # one of the others may have spoilt it
+        for asked, answer in answers.items():
+            if isinstance(answer, Answer):
+                self.known[asked] = answer
+            elif asked == question:
+                raise answer
 
     def remember(self, kind: str, environment: str, change: Mapping[str, str]) -> None:
         """Note what a step brought to an environment, for `to: rehearsed`."""
@@ -100,7 +146,8 @@ class Context:
         """Return the job of a journalled act; `run`: whose directory of that stage it works in."""
         directory = run_directory(run or self.run, self.site.name, environment, stage)
         transport = self.transport(environment)
-        return Job(f"{self.run}-{sequence}", directory, transport, self.tools)
+        fence = self.fences.get(environment)
+        return Job(f"{self.run}-{sequence}", directory, transport, self.tools, fence=fence)
 
 
 @dataclass(frozen=True)
@@ -115,3 +162,5 @@ class Surroundings:
     """How pages and log stood before the stage; see `watch.baseline`."""
     touched: bool = False
     """Whether the stage changes anything, so that caches may still hold old code."""
+    step: int = -1
+    """Which step of the stage acts, from 0."""

@@ -30,6 +30,8 @@ class Door:
     touched: bool = False
     """Whether it may be closed: set before anything is sent, so that it is opened in any case."""
     _pass: str = ""
+    _closing: tuple[int, float] | None = None
+    """Sequence of the event by which this process closed it, and when (monotonic seconds)."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -39,12 +41,13 @@ class Door:
     def close(self) -> Event:
         """Keep visitors out, and believe it when it has been read back."""
         self.touched = True
-        secret = token()
+        began, secret = self.context.tools.clock.monotonic(), token()
         cms = self.context.at(self.environment).cms
         digest = hashlib.sha256(secret.encode()).hexdigest()
         opened = self._bracket(MAINTENANCE, cms.close_to_visitors(digest))
         self._expect(closed=True)
         self._pass = secret
+        self._closing = self._closing or (opened.sequence, began)
         return opened
 
     def save(self) -> None:
@@ -60,8 +63,7 @@ class Door:
         context.forget(self.environment)
         self._expect(closed=False)
         self._pass, self.touched = "", False
-        now = context.tools.clock.now()
-        seconds = 0.0 if closed_since is None else (now - closed_since.at).total_seconds()
+        seconds = self._closed_for(closed_since)
         context.downtime += seconds
         context.write(
             "bracket_closed",
@@ -69,6 +71,15 @@ class Door:
             environment=self.environment,
             seconds=round(seconds, 3),
         )
+
+    def _closed_for(self, since: Event | None) -> float:
+        """Return the seconds that visitors were out; by the wall clock only across processes."""
+        if since is None:
+            return 0.0
+        clock = self.context.tools.clock
+        if self._closing is not None and self._closing[0] == since.sequence:
+            return clock.monotonic() - self._closing[1]
+        return max(0.0, (clock.now() - since.at).total_seconds())
 
     def is_closed(self) -> bool:
         """Return whether the host says that visitors are kept out now."""
@@ -96,3 +107,17 @@ class Door:
                 site=site.name,
                 next_command=f"look at {site.here.url}",
             )
+
+
+class LeftClosed(StepFailed):
+    """Nobody knows what the site is now: the door stays closed and the lock held, for a resume."""
+
+
+def left_closed(context: Context, what: str) -> LeftClosed:
+    """Return the error for a site that is left closed because of `what`."""
+    return LeftClosed(
+        what,
+        site=context.site.name,
+        state="closed to visitors and locked; the restore point and the backup are there",
+        next_command=f"invoke resume {context.run}",
+    )

@@ -17,6 +17,8 @@ class StageHistory:
 
     name: str
     state: State | None = None
+    ended: str = ""
+    """Why it ended as it did, once it has a state."""
     finished_steps: dict[int, Event] = field(default_factory=dict)
     intents: list[Event] = field(default_factory=list)
     results: dict[int, Event] = field(default_factory=dict)
@@ -37,6 +39,10 @@ class StageHistory:
     door_closed: bool = False
     """Whether it was read back that visitors are kept out."""
     undone: set[int] = field(default_factory=set)
+    questions: set[int] = field(default_factory=set)
+    """Intents of which a person was asked whether they were done."""
+    answers: dict[int, Event] = field(default_factory=dict)
+    """Intent → what the person said."""
 
     @property
     def started(self) -> bool:
@@ -44,10 +50,20 @@ class StageHistory:
         return self.locked or bool(self.begun or self.intents)
 
     @property
+    def half_done(self) -> bool:
+        """Return whether it was begun on the host and has no end yet."""
+        return self.started and self.state is None
+
+    @property
     def went_back(self) -> bool:
         """Return whether all that the stage did was undone again."""
         end = self.rollback_end
         return end is not None and end.data["state"] == State.ROLLED_BACK
+
+    @property
+    def stands(self) -> bool:
+        """Return whether anything that was changed here is still as it was left."""
+        return not self.went_back and any(self.outcome(one) != "failed" for one in self.intents)
 
     @property
     def unresolved(self) -> tuple[Event, ...]:
@@ -69,15 +85,12 @@ class StageHistory:
         ]
         return done[-1] if done else None
 
-    def lost_before(self, step: int, change: int) -> bool:
-        """Return whether a script of this change began on the host and left no status."""
-        return any(
-            (one.data["step"], one.data["change"]) == (step, change)
-            and one.data["action"]["action"] == "Shell"
-            and one.sequence in self.results
-            and "lost" in str(self.results[one.sequence].data["detail"])
-            for one in self.intents
-        )
+    def unknown_before(self, step: int, change: int) -> Event | None:
+        """Return the newest intent of a change if nobody knows what came of it."""
+        tried = [
+            one for one in self.intents if (one.data["step"], one.data["change"]) == (step, change)
+        ]
+        return tried[-1] if tried and self.outcome(tried[-1]) == "unknown" else None
 
 
 @dataclass
@@ -86,6 +99,13 @@ class SiteHistory:
 
     stages: dict[str, StageHistory] = field(default_factory=dict)
     state: State | None = None
+    exit_status: int = 0
+    detail: str = ""
+
+    @property
+    def half_done(self) -> bool:
+        """Return whether the site was left in the middle of a stage."""
+        return any(stage.half_done for stage in self.stages.values())
 
     def stage(self, name: str) -> StageHistory:
         """Return the history of a stage, empty when it never began."""
@@ -104,6 +124,8 @@ def history_of(events: Iterable[Event], site: str) -> SiteHistory:
         elif event.kind == "site_finished":
             state = State(event.data["state"])
             history.state = None if state in UNFINISHED else state
+            history.exit_status = int(event.data.get("exit_status", 0))
+            history.detail = str(event.data.get("detail", ""))
         else:
             _note(current, event)
     return history
@@ -113,25 +135,24 @@ def _note(stage: StageHistory, event: Event) -> None:  # noqa: C901, PLR0912 - o
     data = event.data
     match event.kind:
         case "stage_finished":
-            stage.state = State(data["state"])
+            stage.state, stage.ended = State(data["state"]), str(data.get("detail", ""))
         case "step_finished":
             stage.finished_steps[int(data["step"])] = event
         case "intent":
             stage.intents.append(event)
         case "result":
             stage.results[int(data["intent"])] = event
-        case "lock_taken":
+        case "lock_taking" | "lock_taken":
             stage.locked = True
-        case "lock_freed":
+        case "lock_refused" | "lock_freed":
             stage.locked = False
         case "bracket_opening":
             stage.begun.append(event)
             stage.opened.setdefault(str(data["bracket"]), event)
+        case "bracket_opened" if data["bracket"] == "restore point":
+            stage.restore_point = event
         case "bracket_opened":
-            if data["bracket"] == "restore point":
-                stage.restore_point = event
-            else:
-                stage.door_closed = True
+            stage.door_closed = True
         case "bracket_closing":
             stage.begun.append(event)
             if (verdict := State(data["verdict"])) != State.UNKNOWN:
@@ -150,5 +171,9 @@ def _note(stage: StageHistory, event: Event) -> None:  # noqa: C901, PLR0912 - o
                 stage.undone.add(int(data["of"]))
         case "rollback_finished":
             stage.rollback_end = event
+        case "question":
+            stage.questions.add(int(data["intent"]))
+        case "answered":
+            stage.answers[int(data["intent"])] = event
         case _:
             pass

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from dataclasses import replace
+from typing import assert_never
 
-from opsplay.core.action import Action, Clone, Restore, Shell, Store, UndoRun, Visit, Write
+from opsplay.core.action import (
+    Action,
+    Await,
+    Clone,
+    Restore,
+    Shell,
+    Store,
+    UndoRun,
+    Visit,
+    Write,
+)
 from opsplay.core.errors import Interrupted, UnreadableAnswer
 from opsplay.core.event import Progress
 from opsplay.core.query import Answer
 from opsplay.engine.acts import run_shell, write_script
+from opsplay.engine.approval import await_answer
 from opsplay.engine.clone import copy
 from opsplay.engine.context import PASS_HEADER, Context, Surroundings
 from opsplay.engine.job import Job, JobReport, JobState
+from opsplay.engine.outcome import Outcome
 from opsplay.engine.restore import bring_back
 from opsplay.engine.snapshots import find
 from opsplay.engine.store import take
@@ -24,26 +35,18 @@ from opsplay.engine.undo import undo_run
 from opsplay.engine.watch import smoke
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an act came to."""
-
-    detail: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
 def perform(  # noqa: PLR0911 - one return an action
     context: Context, action: Action, around: Surroundings, sequence: int
 ) -> Outcome:
     """Do it. `sequence`: of the journalled intent, which names the job on the host.
 
-    Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted.
+    Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted, Waiting.
     """
     environment = around.environment
     job = context.job(environment, around.stage, sequence)
     match action:
         case Shell():
-            return _told(run_shell(job, action))
+            return _told(run_shell(replace(job, killable=True), action))
         case Write():
             run_shell(job, Shell(write_script(action)))
             return Outcome(f"wrote {action.path}")
@@ -58,6 +61,8 @@ def perform(  # noqa: PLR0911 - one return an action
         case UndoRun():
             undone = undo_run(context, action.run, environment)
             return Outcome(f"undid run {undone}", {"undone": undone})
+        case Await():
+            return Outcome(await_answer(context, action, around))
         case _:
             assert_never(action)
 
@@ -137,7 +142,7 @@ def _stoppable(tools: Tools) -> Progress:
 
     def progress(site: str, what: str, done: float, total: float) -> None:
         tools.progress(site, what, done, total)
-        if tools.stop.at_once:
+        if tools.stop.at_once or tools.stop.killing:
             raise Interrupted(f"stopped at once, in the middle of the {what}", site=site)
 
     return progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ from opsplay.core.change import Change
 from opsplay.core.errors import OpsplayError
 from opsplay.core.event import State
 from opsplay.core.playbook import Declaration, Stage
-from opsplay.core.query import Answer
+from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step
 from opsplay.engine.ask import Question
@@ -56,11 +56,27 @@ class PlannedStage:
     steps: tuple[PlannedStep, ...]
     not_needed: str = ""
     """Why the stage is not carried out: what it prepares has nothing to change."""
+    waits: str = ""
+    """Until when it would wait if the run came to it now; empty when it would not."""
 
     @property
     def pending(self) -> bool:
         """Return whether the stage would change something."""
         return not self.not_needed and any(step.pending for step in self.steps)
+
+    def asked_after(self, step: PlannedStep, site: Site) -> Iterator[Query[Any]]:
+        """Yield the questions of the next steps, up to the first that means to change something.
+
+        They may be asked before their turn: nothing is done until then. `site` is seen from the
+        stage's environment.
+        """
+        for later in self.steps[step.index + 1 :]:
+            if later.later:
+                return
+            if later.step is not None:
+                yield later.step.probe(site)
+            if later.pending:
+                return
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,10 @@ class SitePlan:
     error: OpsplayError | None = None
     known: Mapping[Question, Answer] = field(default_factory=lambda: MappingProxyType({}))
     """What was answered while planning; it holds until something is done to its environment."""
+    batch: int = 1
+    """Its batch, from 1."""
+    risk: str = ""
+    """Why it has its place in the order, in a few words."""
 
     @property
     def pending(self) -> bool:
@@ -108,6 +128,8 @@ def to_data(plan: SitePlan, *, differences: bool = False) -> dict[str, Any]:
         "site": plan.site.name,
         "error": "" if plan.error is None else str(plan.error),
         "pending": plan.pending,
+        "batch": plan.batch,
+        "risk": plan.risk,
         "stages": [_stage_data(stage, differences) for stage in plan.stages],
     }
 
@@ -118,6 +140,7 @@ def _stage_data(planned: PlannedStage, differences: bool) -> dict[str, Any]:
         "environment": planned.stage.environment,
         "pending": planned.pending,
         "not_needed": planned.not_needed,
+        "waits": planned.waits,
         "steps": [
             _step_data(step, needed=not planned.not_needed, differences=differences)
             for step in planned.steps

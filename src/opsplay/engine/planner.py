@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from opsplay.core.action import Clone, Shell
+from opsplay.core.change import Change
 from opsplay.core.environment import Host
 from opsplay.core.errors import OpsplayError, StepFailed
 from opsplay.core.playbook import Declaration, Playbook, Stage
-from opsplay.core.query import Answer
+from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step
 from opsplay.core.transport import Transport
@@ -25,13 +27,17 @@ class Wish:
 
     index: int
     declaration: Declaration
-    step: Step[Any] | None
-    forecast: Step[Any] | None
-    """The step as it can be planned before its rehearsal was held."""
     view: str
     """Environment it is forecast on: its own, or the one that an earlier step copies over it."""
     skipped: str = ""
     later: str = ""
+    step: Step[Any] | None = None
+    forecast: Step[Any] | None = None
+    """The step as it can be planned before its rehearsal was held."""
+    query: Query[Any] | None = None
+    """What the forecast asks there."""
+    question: Question | None = None
+    """The same as a question to a host; None when there is nothing to ask."""
 
 
 def wishes_of(
@@ -46,17 +52,33 @@ def wishes_of(
         wishes: list[Wish] = []
         view = stage.environment
         for index, declaration in enumerate(stage.steps):
-            bare = _wish(index, declaration, stage, scope, language, tags, names)
-            wish = replace(bare, view=view)
-            if (step := wish.step) is not None:
+            skipped, later = _left_out(declaration, stage, scope, language, tags, names)
+            if skipped or later:
+                wishes.append(Wish(index, declaration, stage.environment, skipped, later))
+            else:
+                step = language.build_step(declaration, scope)
                 rehearsal = rehearsal_of(declaration.kind, stage.environment, earlier)
-                wish = replace(wish, forecast=step.forecast(rehearsal))
+                wishes.append(_wish(index, declaration, step, rehearsal, site.at(view)))
                 earlier.append((stage.environment, step))
                 view = step.copies_from() or view
             names.extend([declaration.register] if declaration.register else [])
-            wishes.append(wish)
         stages.append(tuple(wishes))
     return tuple(stages)
+
+
+def _wish(
+    index: int,
+    declaration: Declaration,
+    step: Step[Any],
+    rehearsal: Step[Any] | None,
+    site: Site,
+) -> Wish:
+    forecast, here = step.forecast(rehearsal), site.here
+    query = forecast.probe(site)
+    asked = Question(site.name, here.name, here.host, query.asked) if query.script else None
+    return Wish(
+        index, declaration, here.name, step=step, forecast=forecast, query=query, question=asked
+    )
 
 
 def rehearsal_of(
@@ -67,24 +89,23 @@ def rehearsal_of(
     return found[-1] if found else None
 
 
-def _wish(
-    index: int,
+def _left_out(
     declaration: Declaration,
     stage: Stage,
     scope: Mapping[str, Any],
     language: Language,
     tags: Sequence[str],
     names: Sequence[str],
-) -> Wish:
-    wish = Wish(index, declaration, None, None, stage.environment)
+) -> tuple[str, str]:
+    """Return why a step is skipped, and why it can be planned only later; empty where it is not."""
     if tags and not {*tags, "always"} & {*declaration.tags, *stage.tags}:
-        return replace(wish, skipped=f"not tagged {', '.join(tags)}")
+        return f"not tagged {', '.join(tags)}", ""
     if any(_mentions(declaration, stage.when, name) for name in names):
-        return replace(wish, later="depends on the result of an earlier step")
+        return "", "depends on the result of an earlier step"
     for when in (stage.when, declaration.when):
         if when and not language.is_true(when, scope):
-            return replace(wish, skipped=f"when: {when}")
-    return replace(wish, step=language.build_step(declaration, scope))
+            return f"when: {when}", ""
+    return "", ""
 
 
 def _mentions(declaration: Declaration, stage_when: str, name: str) -> bool:
@@ -104,21 +125,10 @@ def _templates(value: Any) -> Iterator[str]:
             pass
 
 
-def questions_of(site: Site, wishes: Iterable[Iterable[Wish]]) -> tuple[Question, ...]:
+def questions_of(wishes: Iterable[Iterable[Wish]]) -> tuple[Question, ...]:
     """Return what must be asked before the wishes of a site can be planned."""
-    return tuple(
-        dict.fromkeys(
-            question(site.at(wish.view), wish.forecast)
-            for stage in wishes
-            for wish in stage
-            if wish.forecast is not None and wish.forecast.probe(site.at(wish.view)).script
-        )
-    )
-
-
-def question(site: Site, step: Step[Any]) -> Question:
-    """Return the question of one step to the environment that `site` is seen from."""
-    return Question(site.name, site.here.name, site.here.host, step.probe(site).script)
+    asked = (wish.question for stage in wishes for wish in stage)
+    return tuple(dict.fromkeys(question for question in asked if question is not None))
 
 
 def decide(
@@ -134,8 +144,8 @@ def decide(
         return SitePlan(site, error=error)
     known = {
         asked: answer
-        for asked, answer in answers.items()
-        if asked.site == site.name and isinstance(answer, Answer)
+        for asked in questions_of(wishes)
+        if isinstance(answer := answers[asked], Answer)
     }
     return SitePlan(site, tuple(_settle_preparing(stages)), known=known)
 
@@ -169,18 +179,29 @@ def _planned_steps(
 
 
 def _planned(site: Site, stage: Stage, wish: Wish, answers: Answers) -> PlannedStep:
-    planned = PlannedStep(
-        wish.index, wish.declaration, wish.step, skipped=wish.skipped, later=wish.later
-    )
-    if wish.forecast is None:
-        return planned
-    view = site.at(wish.view)
-    query = wish.forecast.probe(view)
-    answer = answers[question(view, wish.forecast)] if query.script else Answer(0)
-    if isinstance(answer, OpsplayError):
-        raise answer
-    seen = query.read(answer)
-    return replace(planned, changes=tuple(wish.forecast.plan(site.at(stage.environment), seen)))
+    changes: tuple[Change, ...] = ()
+    if wish.forecast is not None and wish.query is not None:
+        answer = Answer(0) if wish.question is None else answers[wish.question]
+        if isinstance(answer, OpsplayError):
+            raise answer
+        found = wish.forecast.plan(site.at(stage.environment), wish.query.read(answer))
+        changes = tuple(_light(change) for change in found)
+    return PlannedStep(wish.index, wish.declaration, wish.step, changes, wish.skipped, wish.later)
+
+
+def _light(change: Change) -> Change:
+    """Return the change without the scripts of CMS updates, tens of kilobytes each.
+
+    A plan may be kept for thousands of sites; what is done is planned again when its turn comes.
+    """
+    if isinstance(change.do, Clone):
+        return replace(change, do=replace(change.do, finish=""))
+    if change.key and isinstance(change.do, Shell):
+        return replace(change, do=_UNWRITTEN, undo=change.undo and _UNWRITTEN)
+    return change
+
+
+_UNWRITTEN = Shell("")
 
 
 def plan_sites(
@@ -193,8 +214,9 @@ def plan_sites(
 ) -> Plan:
     """Return the plan for all sites: one round trip a host, nothing written anywhere."""
     wishes = {site.name: wishes_of(playbook, site, language, tags) for site in sites}
-    asked = [entry for site in sites for entry in questions_of(site, wishes[site.name])]
-    before = {entry.host: transport(entry.host).counters.round_trips for entry in asked}
+    asked = [entry for site in sites for entry in questions_of(wishes[site.name])]
+    hosts = dict.fromkeys(entry.host for entry in asked)
+    before = {host: transport(host).counters.round_trips for host in hosts}
     answers = ask(asked, transport, declare)
     trips = {
         str(host): transport(host).counters.round_trips - count for host, count in before.items()

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 
 from opsplay.core.errors import UnreadableAnswer
-from opsplay.core.query import Answer
+from opsplay.core.query import Answer, Asked
 from opsplay.kit.ids import token
-from opsplay.kit.shell import quote
+from opsplay.kit.shell import command, quote
 
 
-def bundle(scripts: Sequence[str], mark: str = "") -> tuple[str, str]:
-    """Return one script that runs each of `scripts` in a subshell, and the mark it separates by.
+def bundle(asked: Sequence[Asked], mark: str = "") -> tuple[str, str]:
+    """Return one script that asks everything in `asked`, and the mark it separates answers by.
 
-    Each subshell has empty standard input; both output streams get a line `MARK index status`
-    after each script, so that nothing is written on the host to keep them apart. A script with a
-    syntax error fails alone: it is read by `eval`, not together with the others.
+    Each script runs in a subshell with empty standard input; both output streams get a line
+    `MARK index status` after each answer, so that nothing is written on the host to keep them
+    apart. A script with a syntax error fails alone: it is read by `eval`, not together with the
+    others. Neighbours that share a script and differ in words are answered by one run of it.
     """
     mark = mark or f"opsplay-{token()}"
-    parts = [
-        f"( eval {quote(script)}\n) </dev/null\n"
-        f"opsplay_status=$?; printf '\\n{mark} {index} %s\\n' \"$opsplay_status\";"
-        f" printf '\\n{mark} {index} %s\\n' \"$opsplay_status\" >&2"
-        for index, script in enumerate(scripts)
-    ]
+    parts = [_ANSWERED.replace("MARK", mark)]
+    for script, words in _runs(asked):
+        known = f"{command('set', '--', *chain(*words))}\n" if words[0] else ""
+        done = f"opsplay_n=$((opsplay_n+{len(words)}))" if words[0] else "answered $?"
+        parts.append(f"( {known}eval {quote(script)}\n) </dev/null; {done}")
     return "\n".join([*parts, "exit 0"]), mark
 
 
+_ANSWERED = r"""opsplay_n=0
+answered() {
+  printf '\nMARK %s %s\n' "$opsplay_n" "$1"
+  printf '\nMARK %s %s\n' "$opsplay_n" "$1" >&2
+  opsplay_n=$((opsplay_n+1))
+}"""
+
+
+def _runs(asked: Sequence[Asked]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    for (script, together), group in groupby(asked, key=lambda one: (one[0], bool(one[1]))):
+        words = [one[1] for one in group]
+        for part in [words] if together else [[one] for one in words]:
+            yield script, part
+
+
 def unbundle(answer: Answer, mark: str, count: int) -> tuple[Answer, ...]:
-    """Return the answers of `count` bundled scripts.
+    """Return the answers to `count` bundled questions.
 
     Raises UnreadableAnswer when one of them is missing: the host stopped half-way.
     """
@@ -47,10 +62,13 @@ def unbundle(answer: Answer, mark: str, count: int) -> tuple[Answer, ...]:
 
 
 def _sections(text: str, mark: str) -> list[tuple[int, str]]:
-    pieces = re.split(rf"\n{re.escape(mark)} (\d+) (\d+)\n", text)
-    found = zip(pieces[0::3], pieces[1::3], pieces[2::3], strict=False)
-    return [
-        (int(status), output)
-        for wanted, (output, index, status) in enumerate(found)
-        if int(index) == wanted
-    ]
+    output, *rest = text.split(f"\n{mark} ")
+    found: list[tuple[int, str]] = []
+    for piece in rest:
+        head, newline, after = piece.partition("\n")
+        index, _, status = head.partition(" ")
+        if not (newline and head.isascii() and status.isdecimal() and index == str(len(found))):
+            break
+        found.append((int(status), output))
+        output = after
+    return found

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from opsplay.core.action import Visit
 from opsplay.core.errors import (
+    Fenced,
     Interrupted,
     LineCut,
     OpsplayError,
-    StepFailed,
     StorageUnreachable,
+    Unanswered,
     Unreachable,
-    UnreadableAnswer,
+    Waiting,
 )
 from opsplay.core.event import Event, State
 from opsplay.core.playbook import Stage
+from opsplay.core.query import Query
 from opsplay.engine.context import Context, Surroundings
-from opsplay.engine.door import MAINTENANCE, Door
+from opsplay.engine.door import MAINTENANCE, Door, left_closed
+from opsplay.engine.gate import kept_out
 from opsplay.engine.history import StageHistory, history_of
-from opsplay.engine.job import JobReport, JobState
-from opsplay.engine.lock import free_script, read_take, take_script
+from opsplay.engine.hold import free_lock, settle, take_lock
 from opsplay.engine.plan import PlannedStage, PlannedStep
 from opsplay.engine.step_run import StepRun
-from opsplay.engine.undo import state_of, undo_stage
-from opsplay.engine.watch import as_before, baseline, smoke
+from opsplay.engine.together import groups
 
 _REPLACES_ALL = ("UndoRun", "Restore")
 """Actions that leave neither the old site nor the new one when they fail half-way."""
-
-
-class LeftClosed(StepFailed):
-    """Nobody knows what the site is now: the door stays closed and the lock held, for a resume."""
 
 
 class StageRun:
@@ -43,16 +40,19 @@ class StageRun:
         self.planned = planned
         self.stage: Stage = planned.stage
         self.environment = planned.stage.environment
+        self._pending = planned.pending
         self.door = Door(context, self.environment, self.stage.name)
         self.past: StageHistory = context.history.stage(self.stage.name)
         self.before: Mapping[str, Any] | None = None
+        self.ended = ""
+        """Why the stage ended as it did, once it has."""
         self.closed_since: Event | None = self.past.opened.get(MAINTENANCE)
 
     def carry_out(self) -> State:
         """Do what is left of the stage and return how it ended.
 
-        Raises Unreachable, LineCut, Interrupted or LeftClosed when it has to be left as it is:
-        `resume` takes it up again from the journal.
+        Raises Unreachable, LineCut, Interrupted, Fenced, Unanswered or LeftClosed when it has to be left
+        as it is: `resume` takes it up again from the journal.
         """
         return self._journalled(self._outcome)
 
@@ -60,8 +60,7 @@ class StageRun:
         """End a stage that cannot be gone on with: its verdict if it has one, else take it back."""
 
         def back() -> tuple[State, str]:
-            self._take_lock()
-            self._settle()
+            self._begin()
             if self.past.verdict is not None:
                 return self._close(self.past.verdict, self.past.detail)
             return self._close(*self._go_back(reason))
@@ -70,10 +69,12 @@ class StageRun:
 
     def _journalled(self, act: Callable[[], tuple[State, str]]) -> State:
         started = self.context.tools.clock.monotonic()
-        self.context.write("stage_started", stage=self.stage.name, environment=self.environment)
+        self.context.note("stage_started", stage=self.stage.name, environment=self.environment)
         state, detail = act()
+        self.ended = detail
         seconds = round(self.context.tools.clock.monotonic() - started, 3)
-        self.context.write(
+        tell = self.context.write if self._touches_anything() else self.context.note
+        tell(
             "stage_finished",
             stage=self.stage.name,
             state=state,
@@ -88,18 +89,24 @@ class StageRun:
             return State.OK, self.planned.not_needed
         if not self._touches_anything():
             return self._unbracketed()
-        self._take_lock()
-        self._settle()
+        if not self.past.started and (why := kept_out(self.context, self.planned)):
+            return State.FAILED, why
+        self._begin()
+        return self._locked()
+
+    def _locked(self) -> tuple[State, str]:
         if self.past.verdict is not None:
             return self._close(self.past.verdict, self.past.detail)
         if self._opened_by_others():
             return self._unlocked(State.FAILED, _OPENED)
         if self.past.rollback is not None:
             return self._close(*self._go_back(str(self.past.rollback.data["reason"])))
+        if self.context.tools.stop.cancelled_by:
+            return self._close(*self._cancelled())
         return self._close(*self._work())
 
     def _touches_anything(self) -> bool:
-        return self.planned.pending or self.past.started
+        return self._pending or self.past.started
 
     def _work(self) -> tuple[State, str]:
         try:
@@ -108,30 +115,39 @@ class StageRun:
         except Interrupted as error:
             return self._interrupted(error)
         except OpsplayError as error:
-            if isinstance(error, Unreachable | LineCut) and not _of_storage(error):
+            if isinstance(error, Unreachable | LineCut | Fenced) and not _of_storage(error):
                 raise
             return self._failed(error)
 
     def _unbracketed(self) -> tuple[State, str]:
         try:
             return self._steps()
-        except (Unreachable, LineCut, Interrupted):
+        except (Unreachable, LineCut, Interrupted, Waiting):
             raise
         except OpsplayError as error:
             return State.FAILED, str(error)
 
     def _steps(self) -> tuple[State, str]:
         state = State.OK
-        for step in self.planned.steps:
+        for group in groups(self.planned.steps):
             self.context.tools.stop.check()
-            if self._step(step) == State.CHANGED:
+            if self._group(group) == State.CHANGED:
                 state = State.CHANGED
         return state, ""
 
-    def _step(self, step: PlannedStep) -> State:
+    def _group(self, group: Sequence[PlannedStep]) -> State:
+        site = self.context.at(self.environment)
+        after = self.planned.asked_after(group[-1], site) if self._touches_anything() else ()
+        if len(group) == 1:
+            return self._step(group[0], after).carry_out()
+        from opsplay.engine.group_run import GroupRun
+
+        return GroupRun(self.context, [self._step(one) for one in group], after).carry_out()
+
+    def _step(self, step: PlannedStep, after: Iterable[Query[Any]] = ()) -> StepRun:
         past = self.past.finished_steps.get(step.index)
         around = self._surroundings(self.before)
-        return StepRun(self.context, self.stage, step, around, past).carry_out()
+        return StepRun(self.context, self.stage, step, around, past, after)
 
     def _nothing_to_do(self) -> None:
         for step in self.planned.steps:
@@ -156,12 +172,15 @@ class StageRun:
         visits = self._visits()
         if not visits and self.stage.on_failure != "rollback":
             return
+        from opsplay.engine.undo import state_of
+        from opsplay.engine.watch import baseline
+
         found = baseline(self.context, visits[0], self.environment) if visits else {"pages": []}
         if self.stage.on_failure == "rollback":
             site = self.context.at(self.environment)
             found["state"] = state_of(self.context.ask(self.environment, site.cms.facts()))
         self.before = {"environment": self.environment, **found}
-        self.context.write("baseline", **self.before)
+        self.context.note("baseline", **self.before)
 
     def _visits(self) -> list[Visit]:
         return [
@@ -171,53 +190,41 @@ class StageRun:
             if isinstance(change.do, Visit)
         ]
 
-    def _take_lock(self) -> None:
-        context, site = self.context, self.context.at(self.environment)
-        script = take_script(site, context.run, context.tools.clock.now())
-        read_take(context.transport(self.environment).run(script), site, context.run)
-        if not self.past.locked:
-            context.write("lock_taken", environment=self.environment)
-
-    def _settle(self) -> None:
-        # Jobs of a controller that died may still be at work: nothing is done beside them.
-        for event in (*self.past.begun, *self.past.unresolved):
-            report = self._ended(event)
-            if event.kind == "intent":
-                self.past.results[event.sequence] = self.context.write(
-                    "result",
-                    intent=event.sequence,
-                    outcome=_OUTCOMES[report.state] if report.exit_status else "done",
-                    detail=f"after the interruption the host says: {report.state}",
-                    facts={"output": report.output[-4096:]},
-                    seconds=0,
-                )
-        self.context.forget(self.environment)
-
-    def _ended(self, event: Event) -> JobReport:
-        job = self.context.job(self.environment, self.stage.name, event.sequence)
-        try:
-            return job.wait(bar=True)
-        except UnreadableAnswer:
-            return JobReport(JobState.LOST)
+    def _begin(self) -> None:
+        take_lock(self.context, self.environment)
+        settle(self.context, self.past, self.environment)
 
     def _opened_by_others(self) -> bool:
         # Whoever let visitors in since made what they wrote worth keeping.
         return self.past.door_closed and not self.door.is_closed()
 
+    def _cancelled(self) -> tuple[State, str]:
+        reason = f"cancelled by {self.context.tools.stop.cancelled_by}"
+        if self.stage.on_failure == "rollback":
+            state, detail = self._go_back(reason)
+            return (State.CANCELLED if state == State.FAILED else state), detail
+        if self.stage.maintenance and self._half_replaced():
+            raise left_closed(self.context, reason)
+        told = f"{reason}; what was done before stays" if self._as_journalled().stands else reason
+        return State.CANCELLED, told
+
     def _failed(self, error: OpsplayError) -> tuple[State, str]:
+        if self.context.tools.stop.cancelled_by:
+            return self._cancelled()
         if self.stage.on_failure == "rollback":
             return self._go_back(str(error))
         if self.stage.maintenance and self._half_replaced():
-            raise self._left_closed(str(error)) from error
+            raise left_closed(self.context, str(error)) from error
+        if isinstance(error, Unanswered):
+            self._close(State.UNKNOWN, str(error))
+            raise error
         return State.FAILED, str(error)
 
-    def _left_closed(self, what: str) -> LeftClosed:
-        run, site = self.context.run, self.context.site.name
-        return LeftClosed(what, site=site, state=_CLOSED, next_command=f"invoke resume {run}")
-
     def _interrupted(self, error: Interrupted) -> tuple[State, str]:
-        if self.context.tools.stop.at_once:
+        if self.context.tools.stop.at_once or self.context.tools.stop.handing_over:
             raise error
+        if self.context.tools.stop.cancelled_by:
+            return self._cancelled()
         if self.stage.on_failure == "rollback":
             return self._go_back(str(error))
         if not (self.stage.maintenance and self._half_replaced()):
@@ -232,10 +239,13 @@ class StageRun:
         )
 
     def _as_journalled(self) -> StageHistory:
-        events = self.context.tools.events(self.context.run)
-        return history_of(events, self.context.site.name).stage(self.stage.name)
+        site = self.context.site.name
+        events = self.context.tools.events(self.context.run, site=site)
+        return history_of(events, site).stage(self.stage.name)
 
     def _go_back(self, reason: str) -> tuple[State, str]:
+        from opsplay.engine.undo import undo_stage
+
         stage = self._as_journalled()
         self.before = stage.baseline.data if stage.baseline else None
         if stage.restore_point is None and not stage.intents:
@@ -248,17 +258,19 @@ class StageRun:
             undo_stage(self.context, stage, self.environment, self.context.run)
             self._look_again()
         except OpsplayError as error:
-            if isinstance(error, Unreachable | LineCut | Interrupted):
+            if isinstance(error, Unreachable | LineCut | Interrupted | Fenced):
                 raise
             detail = f"{reason}\nand going back failed too: {error}"
             self.context.write("rollback_finished", state=State.FAILED, detail=detail)
-            raise self._left_closed(detail) from error
+            raise left_closed(self.context, detail) from error
         self.context.write("rollback_finished", state=State.ROLLED_BACK, detail=reason)
         return State.ROLLED_BACK, reason
 
     def _look_again(self) -> None:
         visits = self._visits()
         if visits and self.before is not None:
+            from opsplay.engine.watch import as_before, smoke
+
             visit = as_before(visits[0], self.before)
             smoke(self.context, visit, self._surroundings(self.before))
 
@@ -272,11 +284,7 @@ class StageRun:
         return self._unlocked(state, detail)
 
     def _unlocked(self, state: State, detail: str) -> tuple[State, str]:
-        script = free_script(self.context.at(self.environment), self.context.run)
-        answer = self.context.transport(self.environment).run(script)
-        if not answer.ok:
-            raise StepFailed("the host lock could not be freed", site=self.context.site.name)
-        self.context.write("lock_freed", environment=self.environment)
+        free_lock(self.context, self.environment)
         return state, detail
 
 
@@ -284,13 +292,6 @@ def _of_storage(error: OpsplayError) -> bool:
     return isinstance(error, StorageUnreachable)
 
 
-_OUTCOMES = {
-    JobState.ENDED: "failed",
-    JobState.LOST: "unknown",
-    JobState.RUNNING: "unknown",
-    JobState.ABSENT: "unknown",
-}
-_CLOSED = "closed to visitors and locked; the restore point and the backup are there"
 _OPENED = (
     "somebody opened the site to visitors since the run was cut short: nothing was put back, so"
     " that what they wrote is kept; look at the site, then run the playbook again"

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential
+from tenacity import RetryCallState
 
-from opsplay.core.action import Clone, Restore, Shell, Write, to_data
+from opsplay.core.action import Action, Await, Clone, Restore, Shell, Write
 from opsplay.core.change import Change
 from opsplay.core.errors import (
     Interrupted,
     LineCut,
     OpsplayError,
+    OutcomeUnknown,
     StepFailed,
-    StorageUnreachable,
     Unreachable,
-    VaultRefused,
+    Waiting,
 )
 from opsplay.core.event import Event, State
 from opsplay.core.playbook import Stage
+from opsplay.core.query import Query
 from opsplay.core.step import Step
+from opsplay.engine.approval import insist_on_changes
+from opsplay.engine.attempts import after_cuts, as_declared
+from opsplay.engine.brief import brief, intent_of, with_hash
 from opsplay.engine.context import Context, Surroundings
-from opsplay.engine.perform import Outcome, perform
+from opsplay.engine.outcome import Outcome
 from opsplay.engine.plan import PlannedStep
+from opsplay.engine.rehearsal import insist_on_rehearsal
+from opsplay.engine.unknown import done_before, question
+
+T = TypeVar("T")
 
 _BEFORE = "done before the interruption"
-_CUT_ATTEMPTS = 4
-"""How often an act whose line was cut is done again (streams; jobs re-attach by themselves)."""
 
 
 class StepRun:
@@ -41,40 +47,58 @@ class StepRun:
         planned: PlannedStep,
         around: Surroundings,
         past: Event | None,
+        after: Iterable[Query[Any]] = (),
     ) -> None:
         self.context = context
         self.stage = stage
         self.planned = planned
         self.declaration = planned.declaration
-        self.around = around
+        self.around = replace(around, step=planned.index)
         self.past = past
+        self.next = tuple(after)
         self.started = context.tools.clock.monotonic()
         self.outcomes: list[Outcome] = []
+        self._place = {"stage": stage.name, "step": planned.index, "kind": planned.declaration.kind}
 
     def carry_out(self) -> State:
         """Do the step and return its state. Raises what kept it from being done, journalled."""
-        self._write("step_started", name=self.declaration.title)
+        self.begin()
         if reason := self.planned.skipped or self._left_out():
             return self.finish(State.SKIPPED, reason)
         try:
             return self._attempts()
+        except Waiting:
+            self.finish(State.WAITING, "")
+            raise
         except OpsplayError as error:
             self.finish(State.FAILED, str(error))
             raise
+
+    def begin(self) -> None:
+        """Journal that the step's turn has come."""
+        self.context.note("step_started", **self._place, name=self.declaration.title)
 
     def finish(self, state: State, detail: str, changes: Sequence[Change] = ()) -> State:
         """Journal the end of the step."""
         if state in {State.OK, State.CHANGED}:
             self.context.held(self.declaration.kind, self.stage.environment)
+        if state == State.SKIPPED:
+            self.context.left_out.add((self.stage.name, self.planned.index))
         name = self.declaration.register
         if name:
             self.context.registered[name] = {"state": str(state), "output": self._output()}
-        self._write(
+        if state in {State.OK, State.SKIPPED}:  # what changed nothing can be found out again
+            self.context.unsay("step_started")
+            tell: Callable[..., Any] = self.context.note
+        else:
+            tell = self.context.write
+        tell(
             "step_finished",
+            **self._place,
             name=self.declaration.title,
             state=state,
             detail=detail,
-            changes=[_brief(change) for change in changes],
+            changes=[brief(change) for change in changes],
             facts=_facts(self.outcomes),
             registered={name: self.context.registered[name]} if name else {},
             seconds=round(self.context.tools.clock.monotonic() - self.started, 3),
@@ -93,39 +117,56 @@ class StepRun:
         return ""
 
     def _attempts(self) -> State:
-        retrying = Retrying(
-            stop=stop_after_attempt(self.declaration.retries + 1),
-            wait=wait_exponential(multiplier=self.declaration.delay, max=300),
-            retry=retry_if_exception_type((StepFailed, VaultRefused, StorageUnreachable)),
-            sleep=self.context.tools.clock.sleep,
-            before_sleep=self._note_retry,
-            reraise=True,
-        )
-        return retrying(self._once)
+        if not self.declaration.retries:
+            return self._once_more_if_unknown()
+        clock = self.context.tools.clock
+        return as_declared(self.declaration, clock, self._note_retry)(self._once)
+
+    def _once_more_if_unknown(self) -> State:
+        try:
+            return self._once()
+        except OutcomeUnknown as error:
+            # Its kind lets it be looked up, or done again: once, for it may be ended each time.
+            self._write("retry", error=str(error), attempt=1, wait_seconds=0)
+            return self._once()
 
     def _once(self) -> State:
-        step = self._step()
+        step = self.exact()
         if self._already_done(step):
             self.outcomes = self._outcomes_before()
             return self.finish(State.OK, _BEFORE)
-        changes = self._changes(step)
+        changes = self.wanted(step, () if self.planned.pending else self.next)
+        self.outcomes = [
+            self._done_before(step, number) or self._act(step, number, change)
+            for number, change in enumerate(changes)
+        ]
+        if changes and step.convergent:
+            self.verify(step, self.next)
+        return self.conclude(step, changes)
+
+    def wanted(self, step: Step[Any], also: Iterable[Query[Any]]) -> list[Change]:
+        """Return what is to change now; `also`: see `Context.ask`.
+
+        Raises StepFailed when it was not there to plan, or is not what was agreed to.
+        """
+        changes = self._changes(step, also)
         if changes and not (step.observes or self.around.touched):
             raise StepFailed(
                 f"there is something to change now ({changes[0].what}) that was not there to plan",
                 state="nothing was changed: no backup, no restore point and no lock was taken for it",
                 next_command="run the playbook again",
             )
-        self.outcomes = [
-            self._done_before(step, number) or self._act(number, change)
-            for number, change in enumerate(changes)
-        ]
-        if changes and step.convergent:
-            self._verify(step)
+        insist_on_changes(self.context, self.stage.name, self.planned, changes)
+        return changes
+
+    def conclude(self, step: Step[Any], changes: Sequence[Change]) -> State:
+        """Journal that all was done, and return the state that this gives."""
         detail = "; ".join(one.detail.splitlines()[-1] for one in self.outcomes if one.detail)
         changed = bool(changes) and not step.observes
         return self.finish(State.CHANGED if changed else State.OK, detail, changes)
 
-    def _step(self) -> Step[Any]:
+    def exact(self) -> Step[Any]:
+        """Return the step as it is to be done here: with what the rehearsal brought."""
         context = self.context
         step = self.planned.step
         if step is None:
@@ -135,19 +176,8 @@ class StepRun:
             return step
         exact = step.rehearsed(held)
         if exact is not step:
-            self._insist_on_rehearsal({change["key"] for change in held})
+            insist_on_rehearsal(context, self.stage, self.planned, held)
         return exact
-
-    def _insist_on_rehearsal(self, brought: set[str]) -> None:
-        missing = [change for change in self.planned.changes if change.key not in brought]
-        if missing:
-            one = missing[0]
-            raise StepFailed(
-                f"{one.what} would go from {one.before} to {one.after} here, but the rehearsal did"
-                " not bring it: the copy it was held on was not like this environment",
-                state="nothing was changed",
-                next_command="rehearse on a fresh staging_clone",
-            )
 
     def _already_done(self, step: Step[Any]) -> bool:
         if self.past is None or step.convergent or step.observes:
@@ -163,14 +193,15 @@ class StepRun:
         ]
         return [Outcome(str(one.data["detail"]), one.data["facts"]) for one in done]
 
-    def _changes(self, step: Step[Any]) -> list[Change]:
+    def _changes(self, step: Step[Any], also: Iterable[Query[Any]]) -> list[Change]:
         environment = self.stage.environment
         site = self.context.at(environment)
-        seen = self.context.ask(environment, step.probe(site))
+        seen = self.context.ask(environment, step.probe(site), also)
         return list(step.plan(site, seen))
 
-    def _verify(self, step: Step[Any]) -> None:
-        left = self._changes(step)
+    def verify(self, step: Step[Any], also: Iterable[Query[Any]]) -> None:
+        """Raise StepFailed unless nothing is left to change."""
+        left = self._changes(step, also)
         if left:
             wanted = "; ".join(f"{one.what}: {one.before} → {one.after}" for one in left)
             raise StepFailed(
@@ -179,69 +210,62 @@ class StepRun:
             )
 
     def _done_before(self, step: Step[Any], number: int) -> Outcome | None:
-        # Planning again shows what a convergent step still has to do; only the journal, and the
-        # host that was asked how the act under way ended, know it of the others.
-        if step.convergent or step.observes:
-            return None
         stage = self.context.history.stage(self.stage.name)
-        result = stage.done_before(self.planned.index, number)
-        if result is None and stage.lost_before(self.planned.index, number):
-            raise StepFailed(
-                f"nobody knows whether {self.declaration.title} was done before it was cut off on"
-                " the host, and doing it twice may do harm",
-                state="it was not done again",
-                next_command="look at the host, then run the playbook again",
-            )
+        result = done_before(self.context, stage, self.planned, step, number)
         return None if result is None else Outcome(_BEFORE, result.data["facts"])
 
-    def _act(self, number: int, change: Change) -> Outcome:
-        attempts = Retrying(
-            stop=stop_after_attempt(_CUT_ATTEMPTS),
-            wait=wait_exponential(multiplier=1, max=20),
-            retry=retry_if_exception_type(LineCut),
-            sleep=self.context.tools.clock.sleep,
-            before_sleep=self._note_retry,
-            reraise=True,
-        )
-        intent: Event | None = None
-        for attempt in attempts:
-            with attempt:
-                self.context.tools.stop.check()
-                # A job is found again by its intent; a new one would do the act a second time.
-                if intent is None or not isinstance(change.do, Shell | Write | Clone | Restore):
-                    intent = self._intend(number, change, attempt.retry_state.attempt_number)
-                return self._perform(change, intent)
-        raise StepFailed("never tried")  # pragma: no cover - Retrying reraises
+    def _act(self, step: Step[Any], number: int, change: Change) -> Outcome:
+        if isinstance(change.do, Await):  # asks people, and does nothing to a host
+            return _done(self.context, change.do, self.around, 0)
+        tried: list[Event] = []
 
-    def _intend(self, number: int, change: Change, attempt: int) -> Event:
-        return self._write(
-            "intent",
-            change=number,
-            attempt=attempt,
-            **_brief(change),
-            loses=change.loses,
-            covered=change.covered,
-            environment=self.stage.environment,
-            action=to_data(change.do),
-            undo=to_data(change.undo) if change.undo else None,
-        )
+        def once() -> Outcome:
+            # A job is found again by its intent; a new one would do the act a second time.
+            if not tried or not isinstance(change.do, Shell | Write | Clone | Restore):
+                tried.append(self._write("intent", **self._intent(number, change, len(tried) + 1)))
+            return self._perform(step, change, tried[-1])
 
-    def _perform(self, change: Change, intent: Event) -> Outcome:
+        return self.again_after_cuts(once)
+
+    def again_after_cuts(self, act: Callable[[], T]) -> T:
+        """Do an act, again when its line is cut; each retry is journalled."""
+
+        def once() -> T:
+            self.context.tools.stop.check()
+            return act()
+
+        return after_cuts(self.context.tools.clock, self._note_retry)(once)
+
+    def note_intent(self, number: int, change: Change, place: int) -> None:
+        """Note what will be done as one of several acts in one job; `place`: which, from 0."""
+        self.context.note("intent", **self._place, **self._intent(number, change, 1), place=place)
+
+    def _intent(self, number: int, change: Change, attempt: int) -> dict[str, Any]:
+        return intent_of(change, number, attempt, self.stage.environment)
+
+    def _perform(self, step: Step[Any], change: Change, intent: Event) -> Outcome:
         started = self.context.tools.clock.monotonic()
         try:
-            outcome = perform(self.context, change.do, self.around, intent.sequence)
+            outcome = _done(self.context, change.do, self.around, intent.sequence)
         except OpsplayError as error:
             # The act may go on on the host: a resume waits for it before it does anything.
-            cut = isinstance(error, LineCut | Unreachable | Interrupted)
+            cut = isinstance(error, LineCut | Unreachable | Interrupted | OutcomeUnknown)
             self._result(intent, "unknown" if cut else "failed", str(error), {}, started)
+            if isinstance(error, OutcomeUnknown) and self._asks(step):
+                stage = self.context.history.stage(self.stage.name)
+                raise question(self.context, stage, intent, str(error)) from error
             raise
         finally:
             if not (self.planned.step and self.planned.step.observes):
                 self.context.forget(self.stage.environment)
         self._result(intent, "done", outcome.detail, dict(outcome.facts), started)
-        brief = with_hash(_brief(change), outcome.facts)
-        self.context.remember(self.declaration.kind, self.stage.environment, brief)
+        known = with_hash(brief(change), outcome.facts)
+        self.context.remember(self.declaration.kind, self.stage.environment, known)
         return outcome
+
+    def _asks(self, step: Step[Any]) -> bool:
+        # Who cancelled the run had the act ended, and a rollback takes back what it did.
+        return step.when_unknown == "ask" and not self.context.tools.stop.cancelled_by
 
     def _result(self, intent: Event, outcome: str, detail: str, facts: Any, started: float) -> None:
         seconds = round(self.context.tools.clock.monotonic() - started, 3)
@@ -260,31 +284,15 @@ class StepRun:
         self._write("retry", error=str(error), attempt=state.attempt_number, wait_seconds=wait)
 
     def _write(self, kind: Any, /, **data: Any) -> Event:
-        place = {
-            "stage": self.stage.name,
-            "step": self.planned.index,
-            "kind": self.declaration.kind,
-        }
-        return self.context.write(kind, **place, **data)
-
-
-def with_hash(brief: dict[str, str], facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return a change with its package pinned to the very bytes that were used."""
-    if brief["package"] and "sha256" in facts and "#" not in brief["package"]:
-        return {**brief, "package": f"{brief['package']}#sha256={facts['sha256']}"}
-    return brief
-
-
-def _brief(change: Change) -> dict[str, str]:
-    return {
-        "what": change.what,
-        "before": change.before,
-        "after": change.after,
-        "key": change.key,
-        "version": change.version,
-        "package": change.package,
-    }
+        return self.context.write(kind, **self._place, **data)
 
 
 def _facts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {key: value for one in outcomes for key, value in one.facts.items() if key != "output"}
+
+
+def _done(context: Context, action: Action, around: Surroundings, sequence: int) -> Outcome:
+    # All that acts is imported with it, and costs more than a run that has nothing to do.
+    from opsplay.engine.perform import perform
+
+    return perform(context, action, around, sequence)

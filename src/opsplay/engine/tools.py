@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,6 +46,20 @@ class Record(Protocol):
         """Write one event and return it once it is on disk."""
         ...
 
+    def append_all(
+        self, run: str, entries: Sequence[tuple[EventKind, str, Mapping[str, Any]]]
+    ) -> tuple[Event, ...]:
+        """Write (kind, site, data) each in one transaction, all or none; return the events."""
+        ...
+
+
+class Past(Protocol):
+    """The part of the journal the engine reads."""
+
+    def __call__(self, run: str, /, *, site: str = "") -> tuple[Event, ...]:
+        """Return the events of a run so far; `site`: only what concerns this one."""
+        ...
+
 
 class Stop:
     """A request to stop: the first is kind (after the current act), the second is at once."""
@@ -52,6 +67,11 @@ class Stop:
     def __init__(self) -> None:
         self._kind = threading.Event()
         self._at_once = threading.Event()
+        self._killing = threading.Event()
+        self._handing = threading.Event()
+        self._acts: dict[int, Callable[[], object]] = {}
+        self.cancelled_by = ""
+        """Who cancelled the run; empty while nobody did."""
 
     def request(self) -> bool:
         """Ask to stop; return whether this was the second time."""
@@ -59,6 +79,46 @@ class Stop:
             self._at_once.set()
         self._kind.set()
         return self._at_once.is_set()
+
+    def cancel(self, who: str, *, now: bool = False) -> None:
+        """Ask to stop after the current act and to take the stage back; `now`: end that act."""
+        self.cancelled_by = who
+        self._kind.set()
+        if now and not self._killing.is_set():
+            self._killing.set()
+            for end in list(self._acts.values()):
+                end()
+
+    @contextmanager
+    def ending(self, end: Callable[[], object]) -> Iterator[None]:
+        """Have `end` called when acts are to be ended on their hosts while the block runs."""
+        self._acts[id(end)] = end
+        if self.killing:
+            end()
+        try:
+            yield
+        finally:
+            del self._acts[id(end)]
+
+    def hand_over(self, *, at_once: bool = False) -> None:
+        """Ask to leave the run as it is after the current act: another process goes on with it.
+
+        `at_once`: not even that act is waited for.
+        """
+        self._handing.set()
+        if at_once:
+            self._at_once.set()
+        self._kind.set()
+
+    @property
+    def handing_over(self) -> bool:
+        """Return whether another process is to go on with the run."""
+        return self._handing.is_set()
+
+    @property
+    def killing(self) -> bool:
+        """Return whether the act under way is to be ended on its host."""
+        return self._killing.is_set()
 
     @property
     def requested(self) -> bool:
@@ -73,7 +133,8 @@ class Stop:
     def check(self) -> None:
         """Raise Interrupted when somebody asked to stop."""
         if self.requested:
-            raise Interrupted("stopped on request")
+            by = f"cancelled by {self.cancelled_by}" if self.cancelled_by else ""
+            raise Interrupted(by or "stopped on request")
 
 
 @dataclass(frozen=True)
@@ -86,15 +147,18 @@ class Tools:
     vault: Callable[[str], tuple[Vault, VaultSettings]]
     """Vault name → opened vault and its settings."""
     language: Language
-    events: Callable[[str], tuple[Event, ...]]
-    """Run → its events so far."""
+    events: Past
     last_change: Callable[[str, str, str], str]
     """(site, environment, run) → the last run but `run` whose changes stand there."""
     progress: Progress
     learn: Callable[..., None]
     """Told every secret value before it is used, so that it can be masked everywhere."""
     stop: Stop = field(default_factory=Stop)
-    concurrency: int = 16
-    """Sites at work at the same time."""
+    concurrency: int = 0
+    """Sites at work at the same time; 0: as the playbook says, or `runner.FORKS`."""
     segment_bytes: int = 16 * 1024 * 1024
     """Size of one upload of a backup stream, which is also the spool on the host."""
+    any_hour: bool = False
+    """Whether somebody said that windows do not matter this time."""
+    epoch: int = 0
+    """Sequence of the event by which this process began or resumed the run; see Fenced."""

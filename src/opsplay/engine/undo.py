@@ -33,7 +33,7 @@ def undo_run(context: Context, run: str, environment: str) -> str:
     """
     last = context.tools.last_change(context.site.name, environment, context.run)
     run = last if run == "last" else run
-    history = history_of(context.tools.events(run), context.site.name)
+    history = history_of(context.tools.events(run, site=context.site.name), context.site.name)
     stages = [stage for stage in history.stages.values() if _stands(stage, environment)]
     if not stages:
         raise StepFailed(

@@ -1,68 +1,47 @@
-"""The journal in SQLite: one file, one writer at a time, on disk before `append` returns."""
+"""The journal: masked, chained, fenced; on disk before `append` returns."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias
 
-from opsplay.core.errors import OpsplayError
+from opsplay.core.errors import Fenced, OpsplayError
 from opsplay.core.event import Event, EventKind, Listener
-from opsplay.journal.chain import GENESIS, canonical, digest, first_break
+from opsplay.journal.chain import canonical, digest, first_break
+from opsplay.journal.rows import Claim, Head, Row, Store, event_of
+from opsplay.journal.sqlite import SqliteStore
+from opsplay.journal.summaries import RunSummary, summaries
 from opsplay.kit.clock import Clock
 from opsplay.kit.secret import Redactor
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    sequence INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
-    site TEXT NOT NULL, data TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_run ON events (run, sequence);
-CREATE TRIGGER IF NOT EXISTS events_are_not_edited BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS events_are_not_removed BEFORE DELETE ON events
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-"""
+Entry: TypeAlias = tuple[EventKind, str, Mapping[str, Any]]
+"""kind, site (empty for the whole run), data."""
+
+EPOCHS: tuple[EventKind, ...] = ("run_started", "run_resumed")
+"""Whoever wrote the newest of these is the one who carries the run out."""
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """One run as the list of runs shows it."""
-
-    run: str
-    started: datetime
-    finished: datetime | None
-    playbook: str
-    sites: tuple[str, ...]
-    state: str
-    exit_status: int | None
-    """None while the run is under way or was cut short."""
+_AT_ONCE = 500
+"""Rows that a stream reads at a time."""
 
 
 class Journal:
-    """Append events, read them back, prove that nobody touched them. Safe for several threads."""
+    """Append events, read them back, prove that nobody touched them. Safe for several threads.
 
-    def __init__(self, path: Path, clock: Clock, redactor: Redactor | None = None) -> None:
-        """Open or create the journal at `path`. Raises OpsplayError when it cannot be."""
-        self.path = path
+    Whoever begins or resumes a run through a Journal holds the run's epoch by it: the sequence of
+    that event. Once somebody else resumed the run, this Journal writes nothing to it any more.
+    """
+
+    def __init__(self, where: Path | Store, clock: Clock, redactor: Redactor | None = None) -> None:
+        """Open or create the journal, in a file by default. Raises OpsplayError."""
+        self.store: Store = SqliteStore(where) if isinstance(where, Path) else where
         self._clock = clock
         self._redactor = redactor or Redactor()
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
-        with self._translated("opened"):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(
-                path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-            path.chmod(0o600)
+        self._held: dict[str, int] = {}
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener` with each event from now on, after it is on disk."""
@@ -71,14 +50,42 @@ class Journal:
     def append(
         self, run: str, kind: EventKind, site: str = "", data: Mapping[str, Any] | None = None
     ) -> Event:
-        """Write one event, secrets masked, and return it once it is on disk."""
-        payload = canonical(self._masked(data or {}))
+        """Write one event, secrets masked, and return it once it is on disk. Raises Fenced."""
+        return self.append_all(run, [(kind, site, data or {})])[0]
+
+    def append_all(
+        self, run: str, entries: Sequence[Entry], *, claim: Claim | None = None
+    ) -> tuple[Event, ...]:
+        """Write events in one transaction: all of them, or none.
+
+        Listeners are called in order, once all are on disk. `claim` has its say in the same
+        transaction. Raises Fenced when somebody else carries the run out by now.
+        """
+        if not entries:
+            return ()
+        masked = [(kind, site, canonical(self._masked(data))) for kind, site, data in entries]
         with self._lock:
-            with self._translated("written"):
-                event = self._insert(run, kind, site, payload)
-            for listener in self._listeners:
-                listener(event)
-        return event
+            rows = self.store.add(run, lambda head: self._linked(run, head, masked), claim)
+            events = tuple(event_of(row) for row in rows)
+            if begun := [event.sequence for event in events if event.kind in EPOCHS]:
+                self._held[run] = begun[-1]
+            for event in events:
+                for listener in self._listeners:
+                    listener(event)
+        return events
+
+    def _linked(
+        self, run: str, head: Head, entries: Sequence[tuple[EventKind, str, str]]
+    ) -> list[Row]:
+        if entries[0][0] not in EPOCHS and self._held.get(run, head.epoch) < head.epoch:
+            raise _fenced(run, self._held[run], head.epoch)
+        rows: list[Row] = []
+        previous, at = head.hash, self._clock.now()
+        for sequence, (kind, site, payload) in enumerate(entries, start=head.sequence + 1):
+            fingerprint = digest(previous, run, at, kind, site, payload)
+            rows.append((sequence, run, at.isoformat(), kind, site, payload, previous, fingerprint))
+            previous = fingerprint
+        return rows
 
     def _masked(self, value: Any) -> Any:
         # Before JSON escapes anything: a secret with a quote in it must still be recognised.
@@ -92,45 +99,33 @@ class Journal:
             case _:
                 return value
 
-    def _insert(self, run: str, kind: EventKind, site: str, payload: str) -> Event:
-        at = self._clock.now()
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            last = self._db.execute(
-                "SELECT sequence, hash FROM events ORDER BY sequence DESC LIMIT 1"
-            ).fetchone() or (0, GENESIS)
-            sequence, previous = last[0] + 1, last[1]
-            fingerprint = digest(previous, run, at, kind, site, payload)
-            self._db.execute(
-                "INSERT INTO events VALUES (?,?,?,?,?,?,?,?)",
-                (sequence, run, at.isoformat(), kind, site, payload, previous, fingerprint),
-            )
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        return Event(sequence, run, at, kind, site, json.loads(payload), previous, fingerprint)
+    def events(
+        self, run: str = "", *, after: int = 0, kinds: Sequence[EventKind] = (), site: str = ""
+    ) -> tuple[Event, ...]:
+        """Return the events of one run, or of all, in order, from sequence `after` + 1 on.
 
-    def events(self, run: str = "", *, after: int = 0) -> tuple[Event, ...]:
-        """Return the events of one run, or of all, in order, from sequence `after` + 1 on."""
-        where = "WHERE sequence > ?" + (" AND run = ?" if run else "")
-        values: list[int | str] = [after, run] if run else [after]
-        with self._lock, self._translated("read"):
-            rows = self._db.execute(
-                f"SELECT * FROM events {where} ORDER BY sequence",  # noqa: S608 - no outside text
-                values,
-            ).fetchall()
-        return tuple(_event(row) for row in rows)
+        `kinds`: only these; all of them when empty. `site`: only what concerns this one.
+        """
+        return tuple(event_of(row) for row in self.store.rows(run, after, kinds, site))
+
+    def stream(
+        self, run: str = "", *, kinds: Sequence[EventKind] = (), at_once: int = _AT_ONCE
+    ) -> Iterator[Event]:
+        """Yield events in order, as `events`, but hold no more than `at_once` at a time."""
+        after = 0
+        while rows := self.store.rows(run, after, kinds, "", at_once):
+            for row in rows:
+                yield event_of(row)
+            after = rows[-1][0]
+
+    def epoch(self, run: str) -> int:
+        """Return the newest epoch of a run: who resumed it last carries it out; 0 if unknown."""
+        return max((event.sequence for event in self.events(run, kinds=EPOCHS)), default=0)
 
     def runs(self) -> tuple[RunSummary, ...]:
         """Return all runs, oldest first."""
-        with self._lock, self._translated("read"):
-            rows = self._db.execute(
-                "SELECT * FROM events WHERE kind IN ('run_started', 'run_finished')"
-                " ORDER BY sequence"
-            ).fetchall()
-        return _summaries([_event(row) for row in rows])
+        ends: tuple[EventKind, ...] = ("run_started", "run_finished")
+        return summaries(self.stream(kinds=ends, at_once=20))
 
     def resolve(self, name: str) -> str:
         """Return the run that `name` means: an id, the start of one, or `last`.
@@ -149,49 +144,31 @@ class Journal:
         return first_break(self.events())
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file or the connection."""
         with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def _translated(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise OpsplayError(
-                f"the journal {self.path} could not be {done}: {error}",
-                state="nothing was done after the last journalled act",
-                next_command=f"df -h {self.path.parent}; ls -l {self.path}",
-            ) from error
+            self.store.close()
 
 
-def _event(row: tuple[Any, ...]) -> Event:
-    sequence, run, at, kind, site, data, previous, fingerprint = row
-    moment = datetime.fromisoformat(at)
-    return Event(
-        sequence,
-        run,
-        moment,
-        cast("EventKind", kind),
-        site,
-        json.loads(data),
-        previous,
-        fingerprint,
-    )
+def open_journal(where: str | Path, clock: Clock, redactor: Redactor | None = None) -> Journal:
+    """Open or create the journal at `where`: a `postgresql://` URL, or a file.
+
+    Raises OpsplayError.
+    """
+    if not is_url(where):
+        return Journal(Path(where), clock, redactor)
+    from opsplay.journal.postgres import PostgresStore
+
+    return Journal(PostgresStore(str(where), clock), clock, redactor)
 
 
-def _summaries(events: list[Event]) -> tuple[RunSummary, ...]:
-    ends = {event.run: event for event in events if event.kind == "run_finished"}
-    starts = {event.run: event for event in reversed(events) if event.kind == "run_started"}
-    return tuple(
-        RunSummary(
-            run=run,
-            started=start.at,
-            finished=ends[run].at if run in ends else None,
-            playbook=str(start.data.get("playbook", "")),
-            sites=tuple(start.data.get("sites", ())),
-            state=str(ends[run].data.get("state", "")) if run in ends else "unfinished",
-            exit_status=int(ends[run].data["exit_status"]) if run in ends else None,
-        )
-        for run, start in sorted(starts.items())
+def is_url(where: str | Path) -> bool:
+    """Return whether a journal is in a database, not in a file."""
+    return isinstance(where, str) and where.startswith(("postgresql://", "postgres://"))
+
+
+def _fenced(run: str, held: int, newest: int) -> Fenced:
+    return Fenced(
+        f"run {run} was taken over by another process (epoch {newest}; this one holds {held})",
+        state="this process writes nothing more and begins nothing more",
+        next_command=f"invoke logs {run}",
     )

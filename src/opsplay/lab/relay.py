@@ -8,6 +8,9 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, Self
 
+_ON_THE_WAY = 256
+"""Pieces (of 64 KiB at most) that a slow line holds in each direction."""
+
 
 @dataclass
 class Traffic:
@@ -17,13 +20,26 @@ class Traffic:
     refused: int = 0
     sent: int = 0
     received: int = 0
+    turns: int = 0
+    """How often a client spoke after it had heard something: an upper bound of the round trips.
+
+    What was said at once may arrive in pieces and be answered in between: a crowded machine makes
+    the count too high, nothing makes it too low.
+    """
+
+
+@dataclass
+class _Client:
+    """One end of a connection, as far as turns are concerned."""
+
+    has_heard: bool = True
 
 
 class Relay:
     """Relays connections from `port` to `target`, both on loopback, in a thread of its own.
 
-    `delay`: seconds that each piece of data is held in each direction. `failing`: how many of the
-    next connections are answered with HTTP 503 and closed.
+    `delay`: seconds that each piece of data is on its way in each direction; like on a real line,
+    the next piece does not wait for it. `failing`: how many of the next connections are answered with HTTP 503 and closed.
     """
 
     def __init__(self, port: int, target: int) -> None:
@@ -110,7 +126,10 @@ class Relay:
             return
         self._open |= {back, forth}
         try:
-            await asyncio.gather(self._pass(near, forth, "sent"), self._pass(far, back, "received"))
+            client = _Client()
+            await asyncio.gather(
+                self._pass(near, forth, "sent", client), self._pass(far, back, "received", client)
+            )
         finally:
             self._open -= {back, forth}
             back.transport.abort()
@@ -130,14 +149,45 @@ class Relay:
         back.transport.abort()
 
     async def _pass(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: str
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: str, client: _Client
+    ) -> None:
+        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_ON_THE_WAY)
+        await asyncio.gather(
+            self._take(source, pieces, way, client), self._give(pieces, sink, way, client)
+        )
+
+    async def _take(
+        self,
+        source: asyncio.StreamReader,
+        pieces: asyncio.Queue[tuple[float, bytes]],
+        way: str,
+        client: _Client,
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
+                if way == "sent" and client.has_heard:
+                    client.has_heard = False
+                    self.traffic.turns += 1
+                await pieces.put((self._loop.time() + self.delay, data))
+        await pieces.put((self._loop.time() + self.delay, b""))
+
+    async def _give(
+        self,
+        pieces: asyncio.Queue[tuple[float, bytes]],
+        sink: asyncio.StreamWriter,
+        way: str,
+        client: _Client,
+    ) -> None:
+        data = b"first"
+        with contextlib.suppress(OSError):
+            while data:
+                due, data = await pieces.get()
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
                 await self._through.wait()
+                client.has_heard = client.has_heard or (way == "received" and bool(data))
                 sink.write(data)
                 await sink.drain()
                 setattr(self.traffic, way, getattr(self.traffic, way) + len(data))
             sink.write_eof()
+        while data:  # the sink is broken: the source must not wait for it
+            _, data = await pieces.get()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,7 +13,9 @@ from opsplay.core.playbook import Declaration, Place
 from opsplay.core.step import Step
 from opsplay.kit.secret import Secret
 from opsplay.language import secrets, templates, words
+from opsplay.language.fitting import fits
 from opsplay.language.nodes import Fields, Items, Node, Scalar, placed, plain
+from opsplay.language.same import Same
 from opsplay.language.schema import Schema, kinds, step_schema, without_none, yaml_name
 
 
@@ -27,10 +29,55 @@ def build_step(
     Raises:
         InvalidInput: with every setting that is wrong, at its place in the playbook.
     """
-    settings = _rendered(declaration, scope)
-    if found := words.problems(settings, _schema_of(declaration.kind), (declaration.kind,)):
+    needed = names_needed(declaration)
+    if needed <= scope.keys():
+        used = repr([scope[name] for name in sorted(needed)])
+        return _built(Same(declaration), _Seen(used, scope), str(repository))
+    return _build(declaration, scope, repository)
+
+
+def names_needed(declaration: Declaration) -> frozenset[str]:
+    """Return the variables that a declaration's settings use.
+
+    Raises:
+        InvalidInput: a template in them cannot be read.
+    """
+    return _names_needed(Same(declaration))
+
+
+@lru_cache(maxsize=1024)
+def _names_needed(declaration: Same[Declaration]) -> frozenset[str]:
+    return frozenset(_named(declaration.it.settings, declaration.it.place))
+
+
+def _named(value: Any, place: Place) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from templates.names(value, place) if templates.has_template(value) else ()
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _named(item, place)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A scope, as far as a declaration sees it."""
+
+    used: str
+    """The values of the variables that its templates use, written out."""
+    scope: Mapping[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=4096)
+def _built(declaration: Same[Declaration], seen: _Seen, repository: str) -> Step[Any]:
+    # Read, checked and planned: each needs the step, and most steps are the same for every site.
+    return _build(declaration.it, seen.scope, Path(repository))
+
+
+def _build(declaration: Declaration, scope: Mapping[str, Any], repository: Path) -> Step[Any]:
+    settings, schema = _rendered(declaration, scope), _schema_of(declaration.kind)
+    data = words.with_numbers(plain(settings), schema)
+    if not fits(data, schema) and (found := words.problems(settings, schema, (declaration.kind,))):
         raise InvalidInput(found)
-    data = words.with_numbers(plain(settings), _schema_of(declaration.kind))
     try:
         step: Step[Any] = construct(_kind(declaration.kind), data, repository)
     except (TypeError, ValueError) as error:
@@ -115,12 +162,17 @@ def _scalar(text: str, scope: Mapping[str, Any], place: Place, problems: list[Pr
 
 def construct(cls: type, data: Mapping[str, Any], repository: Path) -> Any:
     """Return an instance of a dataclass declared with `param`, from validated plain data."""
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     named = {yaml_name(one): one.name for one in fields(cls)}
     arguments = {
         named[key]: _converted(value, hints[named[key]], repository) for key, value in data.items()
     }
     return cls(**arguments)
+
+
+@cache
+def _hints(cls: type) -> Mapping[str, Any]:
+    return get_type_hints(cls)
 
 
 def _converted(value: Any, hint: Any, repository: Path) -> Any:

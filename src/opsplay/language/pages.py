@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from opsplay.core.step import KINDS
+from opsplay.language.schedules import schedule_settings
 from opsplay.language.schema import REFERENCE_TITLE, TEMPLATE, Schema
 from opsplay.language.shape import playbook_schema, stage_item, step_frame, step_item
 from opsplay.language.shape_inventory import environment, inventory_schema, site, vault
@@ -34,6 +36,7 @@ def steps_page() -> str:
     ]
     for name, schema in sorted(kinds.items()):
         parts += [f"## {name}\n", str(schema["description"]) + "\n", *_settings(name, schema)]
+        parts.append(f"Cut off, and nobody saw its end: {_when_unknown(name)}\n")
     return "\n".join(parts)
 
 
@@ -43,6 +46,15 @@ def _settings(name: str, schema: Schema) -> Iterator[str]:
         yield from _inner(name, schema["properties"])
     else:
         yield "It has no settings.\n"
+
+
+def _when_unknown(name: str) -> str:
+    answer: object = KINDS[name].when_unknown
+    if isinstance(answer, str):
+        return _UNKNOWN[answer]
+    # A kind whose settings decide says in words what they decide.
+    words = str(answer.__doc__)
+    return words[0].lower() + words[1:]
 
 
 def _inner(name: str, properties: Mapping[str, Schema]) -> Iterator[str]:
@@ -65,6 +77,9 @@ def playbook_page() -> str:
             "    # yaml-language-server: $schema=../schemas/playbook.schema.json\n",
             "## The playbook\n",
             _table(book["properties"], book["required"]),
+            "## A schedule\n",
+            "A word or five fields alone (`schedule: quarterly`), or these settings:\n",
+            _table(schedule_settings(), ("at",)),
             "## A stage\n",
             _table(stage["properties"], stage["required"]),
             "Steps are described in [steps.md](steps.md).\n",
@@ -130,6 +145,12 @@ def _type(schema: Mapping[str, Any]) -> str:
         types = [one for one in types if one != "string"]
     return " or ".join(_NAMES[one] for one in types if one != "null")
 
+
+_UNKNOWN = {
+    "rerun": "it is done again.",
+    "probe": "the site is asked what is left to do.",
+    "ask": "a person is asked whether it was done.",
+}
 
 _STEPS = """\
 A step is one item of a stage's `steps`: exactly one kind with its settings, and any of the settings

@@ -9,7 +9,7 @@ from typing import Any
 
 from opsplay.core.errors import InvalidInput, Problem
 from opsplay.core.playbook import Declaration, Place, Playbook, Stage
-from opsplay.language import templates, text, words
+from opsplay.language import schedules, templates, text, waits, words
 from opsplay.language.nodes import (
     Fields,
     Items,
@@ -54,6 +54,7 @@ def parse_playbook(
             _stages(root),
             _templates(root),
             _registers(root),
+            schedules.problems(root),
         ),
         words.problems(root, _schema()),
     )
@@ -138,6 +139,7 @@ def _stages(root: Fields) -> Iterator[Problem]:
         yield from _prepares(stage, names[index], names[index + 1 :])
         yield from _rehearsals(stage, stages[:index])
         yield from _rollbacks(stage)
+        yield from waits.problems(stage, stages[:index], stages[index + 1 :])
 
 
 def _prepares(stage: Node, name: str, later: list[str]) -> Iterator[Problem]:
@@ -225,6 +227,10 @@ def _playbook(root: Fields, data: dict[str, Any], source: str, values: dict[str,
         sites=data.get("sites", "all"),
         serial=tuple(str(one) for one in (serial if isinstance(serial, list) else [serial])),
         max_fail_percentage=float(data.get("max_fail_percentage", 100)),
+        order=data.get("order", "inventory"),
+        per_host=data.get("per_host", 4),
+        forks=data.get("forks", 0),
+        schedule=schedules.schedule_of(data.get("schedule")),
         vars=values,
         file=root.place.file,
         text=source,
@@ -244,6 +250,7 @@ def _stage(root: Fields, index: int, data: dict[str, Any]) -> Stage:
         prepares=data.get("prepares", ""),
         maintenance=data.get("maintenance", False),
         on_failure=data.get("on_failure", "stop"),
+        window=waits.window_of(data.get("window")),
         tags=tuple(data.get("tags", ())),
         when=_when(data),
         place=place_of_key(root, path),

@@ -6,7 +6,9 @@ The texts here are what the editor shows and what docs/reference prints.
 from __future__ import annotations
 
 from opsplay.language.dialect import DIALECT, ENVIRONMENTS, TAG, WHEN, free, group, listing, text
+from opsplay.language.schedules import schedule_schema
 from opsplay.language.schema import Schema, kinds, step_schema
+from opsplay.language.waits import window_schema
 
 
 def step_frame() -> Schema:
@@ -77,6 +79,7 @@ def stage_item() -> Schema:
             "description": "`rollback` puts the site back as it was before the stage; "
             "needs `maintenance: true`, so that nobody writes meanwhile.",
         },
+        "window": window_schema(),
         "tags": listing("For `--tags`; they hold for every step of the stage.", TAG),
         "when": WHEN,
         "steps": listing("The steps, in order.", step_item(), at_least=1),
@@ -104,6 +107,35 @@ def serial_schema() -> Schema:
     }
 
 
+def fleet_schema() -> Schema:
+    """Return the settings for many sites: who comes first, and how many at a time."""
+    return {
+        "order": {
+            "enum": ["inventory", "reverse_inventory", "risk"],
+            "default": "inventory",
+            "description": "Which sites come first. `inventory`: by name. `risk`: those first where "
+            "a failure would harm least, by the site's plan and by what would change.",
+            "examples": ["risk"],
+        },
+        "per_host": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 100,
+            "default": 4,
+            "description": "How many sites of one host are changed at the same time.",
+            "examples": [1],
+        },
+        "forks": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 500,
+            "default": 16,
+            "description": "How many sites are at work at the same time; `--forks` wins.",
+            "examples": [50],
+        },
+    }
+
+
 def playbook_schema() -> Schema:
     """Return the schema of a playbook, with every step kind there is."""
     properties: Schema = {
@@ -125,6 +157,8 @@ def playbook_schema() -> Schema:
             "description": "When more than this share of a batch has failed, no new batch begins.",
             "examples": [0, 12.5],
         },
+        **fleet_schema(),
+        "schedule": schedule_schema(),
         "vars": free("Variables for templates. A site's own `vars` and `--extra-vars` win."),
         "stages": listing("The stages, in order.", stage_item(), at_least=1),
     }

@@ -9,7 +9,7 @@ from opsplay.core.errors import InvalidInput, Problem
 from opsplay.core.playbook import Declaration, Inventory, Place, Playbook, Stage
 from opsplay.core.site import Site
 from opsplay.language import templates, text
-from opsplay.language.build import build_step, is_true
+from opsplay.language.build import build_step, is_true, names_needed
 from opsplay.language.nodes import place_of
 from opsplay.language.problems import best_at_each_place, not_rehearsed, say
 from opsplay.language.scopes import scope
@@ -134,12 +134,4 @@ def _names(stage: Stage, declaration: Declaration) -> set[str]:
     needs: set[str] = set()
     for condition, place in _conditions(stage, declaration):
         needs |= templates.expression_names(condition, place) if condition else set()
-    return needs | set(_needed(declaration.settings, declaration.place))
-
-
-def _needed(value: Any, place: Place) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from templates.names(value, place) if templates.has_template(value) else ()
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _needed(item, place)
+    return needs | names_needed(declaration)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from opsplay.core.errors import Problem
 from opsplay.core.playbook import Place
 from opsplay.language import scalars
+from opsplay.language.fitting import fits
 from opsplay.language.nodes import Node, Path, place_of, place_of_key, plain
+from opsplay.language.same import Same
 from opsplay.language.schema import REFERENCE_TITLE, TEMPLATE, Schema
 from opsplay.language.suggest import did_you_mean, listed
 
@@ -38,28 +40,17 @@ def problems(root: Node, schema: Schema, above: Path = ()) -> list[Problem]:
     `above` names the keys that `root` stands under, for the messages.
     """
     data = with_numbers(plain(root), schema)
-    found = _validator(_Key(schema)).iter_errors(data)
+    if fits(data, schema):
+        return []
+    found = _validator(Same(schema)).iter_errors(data)
     return sorted({one for error in found for one in _explain(error, root, above)})
 
 
-class _Key:
-    """A schema as a dictionary key, by identity: schemas are made once and kept."""
-
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
-
-    def __hash__(self) -> int:
-        return id(self.schema)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.schema is self.schema
-
-
 @cache
-def _validator(key: _Key) -> Any:
+def _validator(schema: Same[Schema]) -> Any:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(key.schema)
+    return Draft202012Validator(schema.it)
 
 
 def with_numbers(data: Any, schema: Any) -> Any:

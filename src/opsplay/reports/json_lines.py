@@ -69,6 +69,7 @@ def runs_data(runs: Iterable[RunSummary]) -> list[dict[str, Any]]:
             "sites": list(one.sites),
             "state": one.state,
             "exit_status": one.exit_status,
+            "waiting": [dict(site) for site in one.waiting],
         }
         for one in runs
     ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import Event, State
+from opsplay.reports.approvals import answer_text, items, minute
+from opsplay.reports.fleet import MANY
+from opsplay.reports.ink import Ink
 from opsplay.reports.story import only_looks
 from opsplay.reports.words import (
     QUIET,
@@ -21,9 +21,12 @@ from opsplay.reports.words import (
     from_to,
     last_lines,
     span,
-    state_text,
+    state_ink,
     widest,
 )
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _SLOW = 1.0
 _SHORT = 90
@@ -47,17 +50,30 @@ class Lines:
     def __init__(self) -> None:
         self._intents: dict[int, Mapping[str, Any]] = {}
         self._undos: dict[str, str] = {}
+        self._done: dict[str, int] = {}
         self.width = 0
         """Of the longest site name known."""
+        self.sites = 0
+        """Planned in this attempt at the run."""
+
+    @property
+    def many(self) -> bool:
+        """Return whether there are so many sites that each has one line, when it ends."""
+        return self.sites > MANY
 
     def of(self, event: Event) -> tuple[Line, ...]:
         """Return the lines for one event; most events need none."""
         self.width = max(self.width, len(event.site))
-        writer = _WRITERS.get(event.kind)
+        if event.kind == "planned":
+            self.sites += 1
+        writer = (_OF_MANY if self.many and event.site else _WRITERS).get(event.kind)
         return tuple(writer(self, event)) if writer else ()
 
     def fold(self, line: Line) -> Table:
         """Return the line for a window: what does not fit goes on below its text."""
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table.grid(padding=(0, 0))
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
@@ -65,18 +81,18 @@ class Lines:
         table.add_row(self._head(line), Text("\n".join((line.text, *line.below)), style))
         return table
 
-    def render(self, line: Line) -> Text:
+    def render(self, line: Line) -> Ink:
         """Return the line as one line: time, site, state, text; what is below it indented."""
         text = self._head(line).append(line.text, "bold" if line.heading else "")
         for more in line.below:
             text.append(f"\n{'':10}{more}", QUIET)
         return text
 
-    def _head(self, line: Line) -> Text:
-        text = Text.assemble((f"{line.at:%H:%M:%S}  ", QUIET))
+    def _head(self, line: Line) -> Ink:
+        text = Ink(f"{line.at:%H:%M:%S}  ", QUIET)
         text.append(line.site.ljust(self.width) + "  ", "bold")
         if line.state:
-            text.append_text(state_text(line.state)).append("  ")
+            text.append(state_ink(line.state)).append("  ")
         else:
             text.append(f"{'' if line.heading else '·':{STATE_WIDTH + 2}}", QUIET)
         return text
@@ -134,8 +150,17 @@ class Lines:
         title = f"{data.get('stage')} › {data.get('name') or data.get('kind')}"
         state = str(data.get("state", State.UNKNOWN))
         # What a step changed was told act by act.
-        text = title if state == State.CHANGED else _with_detail(title, event)
+        # What it waits for is told when the site is left.
+        text = title if state in {State.CHANGED, State.WAITING} else _with_detail(title, event)
         yield _line(event, text + _took(event), state)
+
+    def approval_asked(self, event: Event) -> Iterator[Line]:
+        until = minute(str(event.data.get("expires", "")))
+        below = tuple(items(event.data.get("what", ())))
+        yield _line(event, f"asks {event.data.get('by')} to agree until {until} to", "", below)
+
+    def answered(self, event: Event) -> Iterator[Line]:
+        yield _line(event, answer_text(event))
 
     def rollback_started(self, event: Event) -> Iterator[Line]:
         yield _line(event, f"rolling back: {first_line(str(event.data.get('reason', '')))}")
@@ -159,8 +184,31 @@ class Lines:
         downtime = float(event.data.get("downtime_seconds") or 0)
         kept_out = f"; visitors were kept out for {span(downtime)}" if downtime else ""
         state = str(event.data.get("state", ""))
+        if state == State.WAITING:
+            told = str(event.data.get("detail") or "").partition("\n")[0]
+            yield _line(event, f"left waiting: {told}", state)
+            return
         unchanged = ": unchanged" if state == State.OK and not event.data.get("detail") else ""
         yield _line(event, _with_detail("site done", event) + unchanged + kept_out, state)
+
+    def remember(self, event: Event) -> Iterator[Line]:
+        """Remember what was done to a site: with many sites it is told at the site's end."""
+        if event.data.get("outcome") == "done" and "facts" in event.data:
+            self._done[event.site] = self._done.get(event.site, 0) + 1
+        yield from ()
+
+    def site_of_many(self, event: Event) -> Iterator[Line]:
+        state, done = str(event.data.get("state", "")), self._done.pop(event.site, 0)
+        if state == State.SKIPPED:
+            return  # told by the line that stopped, and counted at the end
+        downtime = float(event.data.get("downtime_seconds") or 0)
+        kept_out = f"; visitors were kept out for {span(downtime)}" if downtime else ""
+        told = first_line(str(event.data.get("detail") or ""))
+        calm = "unchanged" if state == State.OK else counted(done, "act")
+        yield _line(event, (told or calm) + kept_out, state)
+
+    def line_stopped(self, event: Event) -> Iterator[Line]:
+        yield _line(event, f"{event.data.get('reason')}; the sites behind are not touched")
 
     def run_finished(self, event: Event) -> Iterator[Line]:
         status = int(event.data.get("exit_status", 1))
@@ -197,6 +245,7 @@ def _with_detail(text: str, event: Event) -> str:
 
 
 _Writer: TypeAlias = Callable[[Lines, Event], Iterator[Line]]
+_OF_MANY: dict[str, _Writer] = {"result": Lines.remember, "site_finished": Lines.site_of_many}
 _WRITERS: dict[str, _Writer] = {
     "run_started": Lines.run_started,
     "run_resumed": Lines.run_resumed,
@@ -207,10 +256,14 @@ _WRITERS: dict[str, _Writer] = {
     "result": Lines.result,
     "retry": Lines.retry,
     "step_finished": Lines.step_finished,
+    "approval_asked": Lines.approval_asked,
+    "approved": Lines.answered,
+    "refused": Lines.answered,
     "rollback_started": Lines.rollback_started,
     "undo_intent": Lines.undo_intent,
     "undo_result": Lines.undo_result,
     "rollback_finished": Lines.rollback_finished,
     "site_finished": Lines.site_finished,
+    "line_stopped": Lines.line_stopped,
     "run_finished": Lines.run_finished,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,10 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 from opsplay.core.event import Event
-from opsplay.reports.lines import Lines
-from opsplay.reports.words import QUIET, counted, from_to, size, span
+from opsplay.reports.lines import Line, Lines
+from opsplay.reports.words import QUIET, STYLES, SYMBOLS, counted, from_to, size, span
 
 _BAR = 16
+_BREATH = 0.25
+"""Seconds between two printings when there are many sites."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class LiveView:
         self._monotonic = monotonic
         self._lines = Lines()
         self._work: dict[str, Work] = {}
+        self._ended = Counter[str]()
+        self._held: list[Line] = []
+        self._printed = 0.0
         self._lock = threading.RLock()  # a signal may be answered in the middle of a line
         moving = console.is_terminal and not console.is_dumb_terminal and not console.record
         self._live = Live(self, console=console, transient=True, refresh_per_second=4)
@@ -61,6 +67,7 @@ class LiveView:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._print_held()
         with self._lock:
             self._work.clear()
         if self._moving:
@@ -80,10 +87,22 @@ class LiveView:
     def heard(self, event: Event) -> None:
         """Show one event: the journal's listener."""
         self._follow(event)
-        for line in self._lines.of(event):
-            if self._console.is_terminal:
-                self._console.print(self._lines.fold(line))
-            else:
+        with self._lock:
+            self._held.extend(self._lines.of(event))
+        # Each printing draws the live part anew: thousands of sites must not do so thousands of times.
+        if not self._lines.many or self._monotonic() - self._printed >= _BREATH:
+            self._print_held()
+
+    def _print_held(self) -> None:
+        with self._lock:
+            held, self._held = self._held, []
+            self._printed = self._monotonic()
+        if not held:
+            return
+        if self._console.is_terminal:
+            self._console.print(Group(*map(self._lines.fold, held)))
+        else:
+            for line in held:
                 self._console.print(self._lines.render(line), soft_wrap=True)
 
     def progress(self, site: str, what: str, done: float, total: float) -> None:
@@ -115,7 +134,10 @@ class LiveView:
                     self._work[site] = Work(site, "rolling back", self._monotonic())
                 case "undo_intent" if site in self._work:
                     self._at(site, str(data.get("what", "")))
-                case "step_finished" | "stage_finished" | "site_finished" | "rollback_finished":
+                case "site_finished":
+                    self._work.pop(site, None)
+                    self._ended[str(data.get("state"))] += 1
+                case "step_finished" | "stage_finished" | "rollback_finished":
                     self._work.pop(site, None)
                 case _:
                     pass
@@ -137,7 +159,15 @@ class LiveView:
         for work in shown:
             table.add_row(*self._row(work))
         more = [Text(f"… and {counted(len(hidden), 'more site')}", QUIET)] if hidden else []
-        yield Group(table, *more)
+        many = [self._count()] if self._lines.many else []
+        yield Group(table, *more, *many)
+
+    def _count(self) -> Text:
+        done = sum(self._ended.values())
+        text = Text(f"{done:,} of {self._lines.sites:,} sites", "bold")
+        for state, count in sorted(self._ended.items()):
+            text.append(f"  {SYMBOLS.get(state, '?')} {count:,} {state}", STYLES.get(state, ""))
+        return text
 
     def _row(self, work: Work) -> Iterator[Text | ProgressBar | Group]:
         yield Text(f"▸ {work.site}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from rich.text import Text
 
 from opsplay.core.event import Event, State
 from opsplay.journal import RunSummary
+from opsplay.reports.approvals import answer_text, items, minute
+from opsplay.reports.ink import Ink
 from opsplay.reports.lines import Lines, meaning
 from opsplay.reports.story import ActStory, RunStory, SiteStory, StepStory
 from opsplay.reports.words import (
@@ -100,9 +102,16 @@ def _ended(run: RunSummary) -> Text:
     if run.exit_status is None:
         return state_text(State.UNKNOWN, padded=False).append(": under way, or cut short")
     ended = state_text(run.state, padded=False)
+    if run.state == State.WAITING and run.waiting:
+        return ended.append(f" for {run.waiting[0]['reason']}{_until(run.waiting)}", QUIET)
     if run.exit_status:
         ended.append(f", exit status {run.exit_status}: {meaning(run.exit_status)}", QUIET)
     return ended
+
+
+def _until(waits: Iterable[Mapping[str, str]]) -> str:
+    known = sorted(one["until"] for one in waits if one["until"])
+    return f", until {minute(known[0])}" if known else ""
 
 
 def run_text(story: RunStory, wanted: Filter = Filter()) -> Text:
@@ -127,6 +136,7 @@ def _site(site: SiteStory, wanted: Filter) -> Iterator[Text]:
         if wanted.lets_step(step, acts):
             shown += 1
             yield from _step(step, acts)
+            yield from _approvals(site, step)
     if shown < len(site.steps):
         yield Text(f"    {counted(len(site.steps) - shown, 'step')} not shown", QUIET)
 
@@ -144,7 +154,20 @@ def _step(step: StepStory, acts: Iterable[ActStory]) -> Iterator[Text]:
         yield Text(f"        {line}", QUIET)
 
 
-def followed(events: Iterable[Event], lines: Lines, wanted: Filter) -> Iterator[Text]:
+def _approvals(site: SiteStory, step: StepStory) -> Iterator[Text]:
+    place = (step.stage, step.index)
+    for event in site.approvals:
+        if (event.data["stage"], event.data["step"]) != place:
+            continue
+        if event.kind == "approval_asked":
+            until = minute(event.data["expires"])
+            yield Text(f"        {event.data['by']} was asked to agree until {until} to")
+            yield from (Text(f"{'':12}{line}") for line in items(event.data["what"]))
+        else:
+            yield Text(f"        {answer_text(event)}")
+
+
+def followed(events: Iterable[Event], lines: Lines, wanted: Filter) -> Iterator[Ink]:
     """Return the lines of events as they come, for `--follow`."""
     for event in events:
         for line in lines.of(event):

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from opsplay.core.event import State
+from opsplay.reports.fleet import trips
 from opsplay.reports.words import (
     QUIET,
     STYLES,
@@ -37,18 +38,21 @@ def plan_text(
     """
     plans = list(sites)
     text = Text()
+    several = any(plan.get("batch", 1) > 1 for plan in plans)
     for plan in plans:
+        if several:
+            text.append(f"batch {plan['batch']}: ", QUIET)
         for line in _site(plan, diff=diff):
             text.append_text(line).append("\n")
         text.append("\n")
     text.append_text(_total(plans)).append("\n")
-    trips = ", ".join(f"{host} {count}" for host, count in sorted(round_trips.items()))
-    text.append(f"nothing was written; round trips: {trips or 'none'}", QUIET)
+    text.append(f"nothing was written; round trips: {trips(round_trips)}", QUIET)
     return text
 
 
 def _site(plan: Mapping[str, Any], *, diff: bool) -> Iterator[Text]:
-    yield Text(str(plan["site"]), "bold")
+    risk = f"  {plan['risk']}" if plan.get("risk") else ""
+    yield Text.assemble((str(plan["site"]), "bold"), (risk, QUIET))
     if plan.get("error"):
         first, *rest = last_lines(str(plan["error"]))
         yield Text("  ").append_text(state_text(State.FAILED)).append(f"  {first}")
@@ -60,7 +64,9 @@ def _site(plan: Mapping[str, Any], *, diff: bool) -> Iterator[Text]:
         title = Text.assemble((f"  {stage['stage']}", "bold")).append(
             f" (on {stage['environment']})", QUIET
         )
-        yield title.append(why, QUIET)
+        title.append(why, QUIET)
+        wait = stage.get("waits")
+        yield title.append(f"  would wait {wait}", STYLES[State.WAITING]) if wait else title
         if not why:
             for step in stage.get("steps", ()):
                 yield from _step(step, losses, diff=diff)

@@ -71,6 +71,10 @@ class SiteStory:
     retries: int = 0
     undoing: tuple[str, str] = ("", "")
     """What is being taken back just now, and in which environment."""
+    waiting: Mapping[str, Any] = field(default_factory=dict)
+    """What it waits for: `stage`, `reason`, `until` (ISO, or empty); empty when it does not."""
+    approvals: tuple[Event, ...] = ()
+    """Who was asked, and who answered what, in order."""
 
     @property
     def snapshots(self) -> tuple[Mapping[str, Any], ...]:
@@ -113,6 +117,9 @@ class RunStory:
     state: str = ""
     round_trips: Mapping[str, int] = field(default_factory=dict)
     sites: Mapping[str, SiteStory] = field(default_factory=dict)
+    file: str = ""
+    stopped: tuple[str, ...] = ()
+    """The sites whose failure stopped the line."""
 
     @property
     def seconds(self) -> float:
@@ -130,16 +137,16 @@ def _took_snapshot(act: ActStory) -> bool:
 def tell(events: Iterable[Event]) -> RunStory:
     """Return the story of a run; `events` are in the journal's order, one run only."""
     story, stages = RunStory(), dict[str, tuple[str, str]]()
+    sites: dict[str, SiteStory] = {}
     for event in events:
         if event.kind == "stage_started":
             stages[event.site] = (_word(event, "stage"), _word(event, "environment"))
         if event.site:
-            known = story.sites.get(event.site, SiteStory(event.site))
-            stage = stages.get(event.site, ("", ""))
-            story = replace(story, sites={**story.sites, event.site: _site(known, event, stage)})
+            known, stage = sites.get(event.site), stages.get(event.site, ("", ""))
+            sites[event.site] = _site(known or SiteStory(event.site), event, stage)
         else:
             story = _run(story, event)
-    return replace(story, sites=dict(sorted(story.sites.items())))
+    return replace(story, sites=dict(sorted({**story.sites, **sites}.items())))
 
 
 def _run(story: RunStory, event: Event) -> RunStory:
@@ -151,6 +158,7 @@ def _run(story: RunStory, event: Event) -> RunStory:
                 run=event.run,
                 playbook=_word(event, "playbook"),
                 command=_word(event, "command"),
+                file=_word(event, "file"),
                 started=event.at,
                 sites={name: SiteStory(name) for name in names},
             )
@@ -163,7 +171,9 @@ def _run(story: RunStory, event: Event) -> RunStory:
                 round_trips=round_trips_of(event),
             )
         case "run_resumed":
-            return replace(story, finished=None, exit_status=None, state="")
+            return replace(story, finished=None, exit_status=None, state="", stopped=())
+        case "line_stopped":
+            return replace(story, stopped=tuple(event.data["failed"]))
         case _:
             return story
 
@@ -174,7 +184,7 @@ def round_trips_of(event: Event) -> Mapping[str, int]:
     return dict(sorted(told.items())) if isinstance(told, Mapping) else {"all hosts": int(told)}
 
 
-def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:
+def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:  # noqa: C901 - a line a kind
     data = event.data
     news: dict[str, Any] = {}
     match event.kind:
@@ -186,6 +196,12 @@ def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:
             news["retries"] = site.retries + 1
         case "step_finished":
             news["steps"] = _with_step(site.steps, _step(event, stage))
+        case "waiting":
+            news["waiting"] = data
+        case "approval_asked" | "approved" | "refused":
+            news["approvals"] = (*site.approvals, event)
+        case "site_started":
+            news["waiting"] = {}
         case "rollback_started":
             news["rollback_reason"] = _word(event, "reason")
         case "undo_intent":
@@ -195,9 +211,10 @@ def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:
         case "site_finished":
             news = {"state": _word(event, "state"), "detail": _word(event, "detail")}
             news["downtime_seconds"] = data.get("downtime_seconds")
+            news["waiting"] = site.waiting if news["state"] == State.WAITING else {}
         case _:
             pass
-    return replace(site, **news)
+    return replace(site, **news) if news else site
 
 
 def _result(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,13 +280,9 @@ def _step(event: Event, stage: tuple[str, str]) -> StepStory:
         name=_word(event, "name") or _word(event, "kind"),
         state=_word(event, "state") or State.UNKNOWN,
         detail=_word(event, "detail"),
-        changes=_count(event.data.get("changes")),
+        changes=len(event.data.get("changes") or ()),
         seconds=float(event.data.get("seconds") or 0),
     )
-
-
-def _count(told: Any) -> int:
-    return len(told) if isinstance(told, list | tuple) else int(told or 0)
 
 
 def _with_step(steps: tuple[StepStory, ...], new: StepStory) -> tuple[StepStory, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from rich.text import Text
+from itertools import islice
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import State
+from opsplay.reports.approvals import minute
+from opsplay.reports.fleet import MANY, names, states_line, trips, untouched
+from opsplay.reports.ink import Ink
 from opsplay.reports.lines import meaning
 from opsplay.reports.story import ActStory, RunStory, SiteStory
 from opsplay.reports.words import (
@@ -18,63 +20,77 @@ from opsplay.reports.words import (
     last_lines,
     size,
     span,
-    state_text,
+    state_ink,
     widest,
 )
 
 _INDENT = "    "
+_MOST = 50
 
 
-def summary(story: RunStory, program: str = "invoke") -> Text:
+def summary(story: RunStory, program: str = "invoke") -> Ink:
     """Return the closing block of a run; `program` is what the user types before a verb."""
-    text = Text("\n")
-    for site in story.sites.values():
+    text = Ink("\n")
+    many = len(story.sites) > MANY
+    for site in _worth_telling(story) if many else story.sites.values():
         for line in _site(site):
-            text.append_text(line).append("\n")
+            text.append(line).append("\n")
     text.append("\n")
+    if many:
+        text.append("sites        ", "bold").append(states_line(story)).append("\n")
     for label, value in _facts(story):
         text.append(f"{label:<12} ", "bold").append(f"{value}\n")
     for number, command in enumerate(next_commands(story, program)):
         text.append("next         " if number == 0 else " " * 13, "bold").append(f"{command}\n")
-    text.rstrip()
-    return text
+    return text.rstrip()
 
 
-def _site(site: SiteStory) -> Iterator[Text]:
-    yield state_text(site.state).append("  ").append(site.name, "bold").append(_reason(site))
+def _worth_telling(story: RunStory) -> Iterator[SiteStory]:
+    """Yield the first sites that ended badly; of many sites the others are only counted."""
+    calm = {State.OK, State.CHANGED, State.SKIPPED, State.WAITING}
+    bad = (site for site in story.sites.values() if site.state not in calm)
+    return islice(bad, _MOST)
+
+
+def _site(site: SiteStory) -> Iterator[Ink]:
+    yield state_ink(site.state).append("  ").append(site.name, "bold").append(_reason(site))
     yield from _table(site.lasting)
     for facts in site.snapshots:
-        yield Text(f"{_INDENT}backup {facts['snapshot']}, {size(float(facts['bytes']))}")
+        yield Ink(f"{_INDENT}backup {facts['snapshot']}, {size(float(facts['bytes']))}")
     if site.downtime_seconds:
-        yield Text(f"{_INDENT}visitors were kept out for {span(site.downtime_seconds)}")
+        yield Ink(f"{_INDENT}visitors were kept out for {span(site.downtime_seconds)}")
     for back in site.put_back:
-        yield Text(f"{_INDENT}taken back: {back}")
+        yield Ink(f"{_INDENT}taken back: {back}")
     yield from _failure(site)
 
 
 def _reason(site: SiteStory) -> str:
+    if site.waiting:
+        return f"  {site.waiting['detail']}"
     if site.detail:
         return f"  {first_line(site.detail)}"
     return {State.UNKNOWN: "  was not finished", State.OK: "  unchanged"}.get(State(site.state), "")
 
 
-def _table(acts: tuple[ActStory, ...]) -> Iterator[Text]:
+def _table(acts: tuple[ActStory, ...]) -> Iterator[Ink]:
     wide = widest(act.what for act in acts)
     old = widest(brief(act.before) for act in acts)
     for act in acts:
         before = f"{brief(act.before):>{old}} " if old else ""
-        yield Text(f"{_INDENT}{act.what:<{wide}}  {before}→ {brief(act.after)}")
+        yield Ink(f"{_INDENT}{act.what:<{wide}}  {before}→ {brief(act.after)}")
 
 
-def _failure(site: SiteStory) -> Iterator[Text]:
+def _failure(site: SiteStory) -> Iterator[Ink]:
     step = site.failure
+    if site.waiting:
+        return  # its command is among the next ones
     if step is None:
         for line in site.detail.splitlines()[1:]:
-            yield Text(f"{_INDENT}{line}", QUIET)
+            yield Ink(f"{_INDENT}{line}", QUIET)
         return
-    yield Text(f"{_INDENT}failed at: {step.stage} › {step.name} (on {step.environment})", "red")
+    yield Ink(f"{_INDENT}failed at: {step.stage} › {step.name} (on {step.environment})", "red")
     for line in last_lines(step.detail or site.rollback_reason):
-        yield Text(f"{_INDENT}{_INDENT}{line}", QUIET)
+        yield Ink(f"{_INDENT}{_INDENT}{line}", QUIET)
 
 
 def _facts(story: RunStory) -> Iterator[tuple[str, str]]:
@@ -84,8 +100,9 @@ def _facts(story: RunStory) -> Iterator[tuple[str, str]]:
         + (f", took {span(story.seconds)}" if story.seconds else ""),
     )
     if story.round_trips:
-        counts = ", ".join(f"{host} {count}" for host, count in story.round_trips.items())
-        yield "round trips", counts
+        yield "round trips", trips(story.round_trips)
+    if left := untouched(story):
+        yield "line stopped", f"by {names(story.stopped)}; {left}"
     if story.exit_status is None:
         yield "exit status", "none: the run was cut short"
     else:
@@ -99,13 +116,34 @@ def next_commands(story: RunStory, program: str = "invoke") -> tuple[str, ...]:
         case None | ExitStatus.INTERRUPTED | ExitStatus.UNREACHABLE:
             return (f"{program} resume {story.run}", logs)
         case ExitStatus.WAITING:
-            return (f"{program} resume {story.run}", logs)
+            return (*_until_it_goes_on(story, program), logs)
         case ExitStatus.DONE if any(site.lasting for site in story.sites.values()):
             return (logs, f"{program} rollback {story.run}   (takes all of it back)")
         case ExitStatus.DONE:
             return (logs,)
         case _:
-            return (f"{logs} --failed", logs)
+            on = (*_past_the_stop(story, program), *_until_it_goes_on(story, program))
+            return (f"{logs} --failed", *on, logs)
+
+
+def _past_the_stop(story: RunStory, program: str) -> Iterator[str]:
+    if untouched(story):
+        limit = ",".join(story.stopped)
+        yield f"{program} run {story.file} --limit {limit}   (once they are mended)"
+        yield f"{program} resume {story.run}   (then begins with the sites behind them)"
+
+
+def _until_it_goes_on(story: RunStory, program: str) -> Iterator[str]:
+    waits = [site.waiting for site in story.sites.values() if site.waiting]
+    if any(one["reason"] == "approval" for one in waits):
+        yield f"{program} approve {story.run}   (shows what would be published first)"
+        yield f"{program} resume {story.run}   (goes on once it is answered)"
+        return
+    if not waits:
+        return
+    opens = sorted(str(one["until"]) for one in waits if one["until"])
+    hint = f"   (from {minute(opens[0])} on, or at once with --now)" if opens else ""
+    yield f"{program} resume {story.run}{hint}"
 
 
 def headline(story: RunStory) -> str:

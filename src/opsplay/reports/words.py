@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from opsplay.core.event import State
+from opsplay.reports.ink import Ink
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 SYMBOLS: dict[str, str] = {
     State.OK: "✓",
@@ -17,6 +20,7 @@ SYMBOLS: dict[str, str] = {
     State.UNREACHABLE: "⊘",
     State.WAITING: "…",
     State.ROLLED_BACK: "↶",
+    State.CANCELLED: "■",
     State.UNKNOWN: "?",
 }
 STYLES: dict[str, str] = {
@@ -27,6 +31,7 @@ STYLES: dict[str, str] = {
     State.UNREACHABLE: "bold magenta",
     State.WAITING: "blue",
     State.ROLLED_BACK: "bold yellow",
+    State.CANCELLED: "bold yellow",
     State.UNKNOWN: "bold magenta",
 }
 QUIET = "bright_black"
@@ -35,12 +40,15 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _KILO = 1000
 
 
-def state_text(state: str, *, padded: bool = True) -> Text:
+def state_ink(state: str, *, padded: bool = True) -> Ink:
     """Return symbol and word of a state, coloured; padded so that columns line up."""
     words = f"{SYMBOLS.get(state, '?')} {state}"
-    told = words.ljust(STATE_WIDTH) if padded else words
-    # Not the text's own style, which would colour all that is appended.
-    return Text.assemble((told, STYLES.get(state, "")))
+    return Ink(words.ljust(STATE_WIDTH) if padded else words, STYLES.get(state, ""))
+
+
+def state_text(state: str, *, padded: bool = True) -> Text:
+    """Return the same for what is laid out by rich."""
+    return state_ink(state, padded=padded).__rich__()
 
 
 def span(seconds: float) -> str:

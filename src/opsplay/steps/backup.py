@@ -18,6 +18,7 @@ class Backup(Step[None], kind="backup"):
     """
 
     convergent: ClassVar[bool] = False
+    when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "rerun"
 
     include: tuple[Literal["database", "files"], ...] = param(
         "What is saved.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from opsplay.core.action import Shell
 from opsplay.core.change import Change
@@ -65,6 +66,16 @@ class Command(Step[bool], kind="command"):
         """Whether `unless` can verify it."""
         return bool(self.unless)
 
+    @property
+    def when_unknown(self) -> Literal["probe", "ask"]:  # type: ignore[override]  # as above
+        """Looked up with `unless`; without it, a person is asked whether it was done."""
+        return "probe" if self.unless else "ask"
+
+    @property
+    def together(self) -> bool:  # type: ignore[override]  # as above
+        """Together with its neighbours where `unless` can look at it afterwards."""
+        return bool(self.unless)
+
     def probe(self, site: Site) -> Query[bool]:
         if not self.unless:
             return Query("", lambda _answer: False)
@@ -72,11 +83,15 @@ class Command(Step[bool], kind="command"):
 
     def plan(self, site: Site, seen: bool) -> Iterator[Change]:
         if not seen:
-            secrets = {variable.name: variable.value for variable in self.secrets}
             yield Change(
                 what=self.changes or f"command {self.run.splitlines()[0]}",
                 after="done",
-                do=Shell(_in_root(site, self.run), timeout=self.timeout, secrets=secrets),
+                do=Shell(
+                    _in_root(site, self.run),
+                    timeout=self.timeout,
+                    secrets={variable.name: variable.value for variable in self.secrets},
+                    unless=_in_root(site, self.unless) if self.unless else "",
+                ),
                 loses=self.loses,
             )
 

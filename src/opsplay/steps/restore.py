@@ -19,6 +19,7 @@ class Restore(Step[None], kind="restore"):
     """
 
     convergent: ClassVar[bool] = False
+    when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "rerun"
 
     snapshot: str = param(
         "Which snapshot, as `invoke backups` names it; `last`: the newest.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from opsplay.core.action import UndoRun
 from opsplay.core.change import Change
@@ -18,6 +18,7 @@ class Rollback(Step[None], kind="rollback"):
     """
 
     convergent: ClassVar[bool] = False
+    when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "rerun"
 
     run: str = param(
         "The run to take back, as `invoke logs` names it; `last`: the last one that changed this "

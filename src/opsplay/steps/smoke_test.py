@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from opsplay.core.action import Page, Visit
 from opsplay.core.change import Change
@@ -20,6 +20,7 @@ class SmokeTest(Step[None], kind="smoke_test"):
     """
 
     convergent: ClassVar[bool] = False
+    when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "rerun"
     observes: ClassVar[bool] = True
 
     pages: tuple[str, ...] = param(

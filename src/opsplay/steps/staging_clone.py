@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from opsplay.core.action import Clone
 from opsplay.core.change import Change
@@ -21,6 +21,7 @@ class StagingClone(Step[None], kind="staging_clone"):
     """
 
     convergent: ClassVar[bool] = False
+    when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "rerun"
 
     from_: str = param(
         "Environment that is copied.", default="production", examples=["production", "staging"]

@@ -1,17 +1,14 @@
 """A host over SSH: one Fabric connection, kept; scripts on raw paramiko channels.
 
 Not through `Connection.run`, which sends standard input one character per 10 ms and polls every
-10 ms (measured: 75 s for 8 KB). A warm script costs two round trips, a cold one about seven.
+10 ms (measured: 75 s for 8 KB). A cold script costs five round trips, TCP's included, the second
+one two, each further one a single one (see `ssh_ahead`).
 """
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
-
-import paramiko
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import Unreachable
@@ -20,27 +17,29 @@ from opsplay.core.transport import Counters
 from opsplay.kit.clock import Clock, SystemClock
 from opsplay.transports.meter import Meter
 from opsplay.transports.ssh_channel import SshChannel
-from opsplay.transports.ssh_connect import Connected, accept_host_key, connect
-from opsplay.transports.streams import Deadline, line_cut
-from opsplay.transports.wire import Packed, encode, pack
+from opsplay.transports.ssh_connect import accept_host_key, connect
+from opsplay.transports.ssh_sessions import Line, Stdin
+from opsplay.transports.streams import Deadline
 
 __all__ = ["SshTransport", "accept_host_key"]
 
-CHANNELS = 7
-"""Scripts at once on one connection. sshd's MaxSessions is 10, but channels close late."""
-STREAMS = 4
-"""Of these, channels that `open` may hold: backups of many sites on one host wait for their turn,
-and never keep the short scripts of the others from running."""
 _PATIENCE = 60.0
 """Seconds that a script waits for a free channel."""
-_BUSY = 5.0
-"""Seconds during which a refused channel is asked for again."""
-_LOST_RACE = "Unable to open channel."
-"""What paramiko says when another thread has taken the reason of the refusal."""
+_LINES = 3
+"""How many lines a script is tried on: one that died unnoticed, one whose host did not like to be
+given a command at once, and one that must do."""
 
 
 def _nothing() -> None:
     pass
+
+
+def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
+    def do() -> None:
+        one()
+        other()
+
+    return do
 
 
 def _once(act: Callable[[], None]) -> Callable[[], None]:
@@ -62,17 +61,22 @@ class SshTransport:
         self._clock = clock or SystemClock()
         self._meter = Meter()
         self._lock = threading.Lock()
-        self._line: _Line | None = None
+        self._line: Line | None = None
+        self._eager = True
 
     @property
     def counters(self) -> Counters:
         """Return what this transport has cost so far; bytes are those on the wire."""
         return self._meter.counters
 
+    def connect(self) -> None:
+        """Open the connection unless it is open. Raises Unreachable, HostKeyRefused."""
+        self._live_line()
+
     def run(self, script: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Answer:
         """Run a script to its end. Raises TimeoutError; the script then goes on by itself."""
         deadline = Deadline(timeout)
-        channel = self._start(script, deadline)
+        channel = self._start(script, deadline, stdin=Stdin.GIVEN if stdin else Stdin.NONE)
         try:
             return channel.finish_by(deadline, stdin)
         finally:
@@ -85,10 +89,16 @@ class SshTransport:
             line = self._live_line()  # those who held the old line's streams are cut off
         let_go = _once(line.streams.release)
         try:
-            return self._start(script, Deadline(_PATIENCE), let_go)
+            channel = self._start(script, Deadline(_PATIENCE), let_go)
         except BaseException:
             let_go()
             raise
+        try:
+            channel.wait_until_started(Deadline(None))
+        except BaseException:
+            channel.close()
+            raise
+        return channel
 
     def close(self) -> None:
         """Close the connection; scripts under way are cut off from us, not ended."""
@@ -98,110 +108,34 @@ class SshTransport:
             line.close()
 
     def _start(
-        self, script: str, deadline: Deadline, let_go: Callable[[], None] = _nothing
-    ) -> SshChannel:
-        packed = pack(script)
-        line = self._live_line()
-        channel = line.free_channel(deadline, self._clock)
-        if channel is None:
-            # The line died unnoticed while nothing was under way: nothing was sent, start afresh.
-            line = self._live_line()
-            channel = line.free_channel(deadline, self._clock)
-        if channel is None:
-            raise Unreachable(
-                f"{self.host}: the connection broke as soon as it was open",
-                state="nothing was done there",
-            )
-        return self._execute(line, channel, packed, let_go)
-
-    def _execute(
         self,
-        line: _Line,
-        channel: paramiko.Channel,
-        packed: Packed,
-        let_go: Callable[[], None],
+        script: str,
+        deadline: Deadline,
+        let_go: Callable[[], None] = _nothing,
+        *,
+        stdin: Stdin = Stdin.STREAM,
     ) -> SshChannel:
-        def release() -> None:
-            line.slots.release()
-            let_go()
+        for _ in range(_LINES):
+            line = self._live_line()
+            started = line.start(script, deadline, stdin=stdin)
+            if started is not None:
+                self._meter.asked()
+                channel = SshChannel(self.host, started.session, _both(line.release, let_go))
+                channel.send(started.head)
+                return channel
+            # The line died unnoticed while nothing was under way: nothing was sent, start afresh.
+            self._eager = self._eager and not line.too_eager
+        raise Unreachable(
+            f"{self.host}: the connection broke as soon as it was open",
+            state="nothing was done there",
+        )
 
-        started = SshChannel(self.host, channel, release)
-        self._meter.asked()
-        try:
-            line.connected.transport.note(channel)
-            channel.exec_command(encode(packed.request))
-        except (EOFError, OSError, paramiko.SSHException) as error:
-            started.close()
-            if not line.active:
-                raise line_cut(self.host) from error
-            raise Unreachable(
-                f"{self.host} refuses to run commands (is the account for SFTP only?)",
-                state="nothing was done there",
-                next_command="ask the hosting provider for shell access over SSH",
-            ) from error
-        started.send(packed.head)
-        return started
-
-    def _live_line(self) -> _Line:
+    def _live_line(self) -> Line:
         with self._lock:
             if self._line is None or not self._line.active:
                 if self._line is not None:
                     self._line.close()
                 self._line = None
-                self._line = _Line(self.host, connect(self.host, self._meter))
+                connected = connect(self.host, self._meter)
+                self._line = Line(self.host, connected, self._clock, eager=self._eager)
             return self._line
-
-
-class _Line:
-    """One open connection, and how many more scripts it takes."""
-
-    def __init__(self, host: Host, connected: Connected) -> None:
-        self._host = host
-        self.connected = connected
-        self.slots = threading.BoundedSemaphore(CHANNELS)
-        self.streams = threading.BoundedSemaphore(STREAMS)
-
-    @property
-    def active(self) -> bool:
-        return self.connected.transport.is_active()
-
-    def close(self) -> None:
-        self.connected.close()
-
-    def free_channel(self, deadline: Deadline, clock: Clock) -> paramiko.Channel | None:
-        """Return a new channel, or None when the line turns out to be dead."""
-        if not self.slots.acquire(timeout=deadline.left()):
-            raise TimeoutError(f"{self._host}: {CHANNELS} scripts are under way already")
-        try:
-            channel = self._open_channel(clock)
-        except BaseException:
-            self.slots.release()
-            raise
-        if channel is None:
-            self.slots.release()
-        return channel
-
-    def _open_channel(self, clock: Clock) -> paramiko.Channel | None:
-        attempts = Retrying(
-            retry=retry_if_exception(self._refused_for_now),
-            stop=stop_after_delay(_BUSY),
-            wait=wait_exponential(multiplier=0.02, max=0.5),
-            sleep=clock.sleep,
-            reraise=True,
-        )
-        try:
-            return attempts(functools.partial(self.connected.transport.open_session))
-        except paramiko.ChannelException as error:
-            raise Unreachable(
-                f"{self._host} opens no more sessions on this connection ({error.text})",
-                state="nothing was done there",
-                next_command="try again later, or ask the hosting provider about MaxSessions",
-            ) from error
-        except (EOFError, OSError, paramiko.SSHException):
-            # Silent or gone: either way nothing was sent, and this line is of no more use.
-            self.close()
-            return None
-
-    def _refused_for_now(self, error: BaseException) -> bool:
-        refused = isinstance(error, paramiko.ChannelException) or str(error) == _LOST_RACE
-        return refused and self.active

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import paramiko
 
 from opsplay.core.environment import Host
-from opsplay.core.errors import LineCut
+from opsplay.core.errors import LineCut, Unreachable
+from opsplay.transports.ssh_session import Session
 from opsplay.transports.streams import Deadline, ScriptChannel, line_cut
 
 _TICK = 0.1
@@ -18,15 +19,38 @@ _KILLED = 255
 
 
 class SshChannel(ScriptChannel):
-    """The streams of one script, over one paramiko channel."""
+    """The streams of one script, over one session."""
 
-    def __init__(self, host: Host, channel: paramiko.Channel, release: Callable[[], None]) -> None:
-        """Take over `channel`; `release` is called once, when it is closed."""
+    def __init__(self, host: Host, channel: Session, release: Callable[[], None]) -> None:
+        """Take over a session that was given its command; `release` is called once, at the end."""
         super().__init__()
         self._host = host
         self._channel = channel
         self._release: Callable[[], None] | None = release
         channel.settimeout(_TICK)
+
+    def wait_until_started(self, deadline: Deadline) -> None:
+        """Return once the host says that it runs the script.
+
+        Raises:
+            LineCut: the line broke; the script may be running.
+            Unreachable: the host runs no commands.
+            TimeoutError: the deadline came first.
+        """
+        while not self._channel.wait_until_started(_TICK):
+            if not self._alive:
+                raise self._cut_line()
+            deadline.check()
+        if self._channel.command_refused or (
+            self._channel.ended_by_host and not self._channel.started
+        ):
+            raise Unreachable(
+                f"{self._host} refuses to run commands (is the account for SFTP only?)",
+                state="nothing was done there",
+                next_command="ask the hosting provider for shell access over SSH",
+            )
+        if not self._channel.started:
+            raise self._cut_line()
 
     def send_eof(self) -> None:
         try:
@@ -61,6 +85,8 @@ class SshChannel(ScriptChannel):
             self._drain()
 
     def _take(self, size: int, deadline: Deadline) -> bytes:
+        if not self._channel.started:
+            self.wait_until_started(deadline)
         while True:
             self._drain_errors()
             try:
@@ -79,7 +105,7 @@ class SshChannel(ScriptChannel):
             self._drain_errors()
             deadline.check()
         status: int = self._channel.exit_status
-        if status < 0 and not self._alive:
+        if status < 0 and not self._channel.ended_by_host:
             raise self._cut_line()
         self._drain_errors()
         return status if status >= 0 else _KILLED
@@ -105,10 +131,10 @@ class SshChannel(ScriptChannel):
     def _ended(self) -> bool:
         """Whether the end of the output is the script's doing, and not that of a broken line."""
         channel = self._channel
-        return bool(channel.eof_received) or channel.exit_status >= 0 or self._alive
+        return bool(channel.eof_received) or channel.exit_status >= 0 or channel.ended_by_host
 
     def _end_of_input(self) -> Exception:
-        if self._alive or self._channel.exit_status >= 0:
+        if self._alive or self._ended:
             return BrokenPipeError("the script does not read its standard input any more")
         return self._cut_line()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import logging
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import paramiko
@@ -26,13 +28,32 @@ from opsplay.transports.host_keys import (
 )
 from opsplay.transports.known_hosts import Verdict, fingerprint
 from opsplay.transports.meter import Meter
-from opsplay.transports.ssh_config import config_for, known_hosts_files
+from opsplay.transports.ssh_config import known_hosts_files, lookup
 from opsplay.transports.ssh_line import LineTransport
 from opsplay.transports.ssh_login import KeyLogin
 
 # Fabric ships untyped.
 _Config: Any = Config
-_Connection: Any = Connection
+_Parent: Any = Connection
+
+
+class _Connection(_Parent):  # type: ignore[misc]  # untyped, see above
+    """Fabric's, whose attributes are attributes: Invoke looks through `dir()` at each setting."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+_SETTINGS = {
+    "authentication": {"identities": [], "strategy_class": KeyLogin},
+    "connect_kwargs": {},
+    "forward_agent": False,
+    "gateway": None,
+    "inline_ssh_env": True,
+    "port": 22,
+    "timeouts": {"connect": None},
+}
+"""Fabric's settings, as far as opening a connection looks at them; the rest is about `run`."""
 
 CONNECT_TIMEOUT = 10
 """Seconds, unless ssh_config has a ConnectTimeout."""
@@ -84,7 +105,7 @@ def accept_host_key(host: Host, expected: str = "") -> str:
         Unreachable: the host could not be asked.
     """
     connection = _connection(host, Meter())
-    who = _identity(connection, host)
+    who = _identity(host, connection.host, connection.port, connection.ssh_config)
     key = _look(connection, host)
     shown = f"{key.get_name()} {fingerprint(key.asbytes())}"
     verdict, lines = who.judge(key)
@@ -116,35 +137,33 @@ def _connection(host: Host, meter: Meter, through: Any = None, jumps: int = 0) -
     """
     if jumps > _MOST_JUMPS:
         raise InvalidInput(f"host {host}: ProxyJump goes in circles in ssh_config")
-    config = _Config(
-        ssh_config=config_for(host),
-        lazy=True,
-        overrides={"authentication": {"strategy_class": KeyLogin}},
-    )
-    options = config.base_ssh_config.lookup(host.address)
+    known = lookup(host)
+    settings = _SETTINGS | {"user": getpass.getuser()}
+    config = _Config(ssh_config=known, lazy=True, defaults=settings)
+    options = known.options
+    gateway = through or _gateway(host, options, meter, jumps)
+    address = options.get("hostname", host.address)
+    who = _identity(host, address, host.port or int(options.get("port", 22)), options)
+    # Bytes are counted where they leave this machine: on the first line of a chain of jumps.
+    counted = Meter() if isinstance(gateway, _Connection) else meter
+    factory = functools.partial(LineTransport, meter=counted, known_kinds=who.kinds())
     connection = _Connection(
         host.address,
         user=host.user or None,
         port=host.port or None,
         config=config,
-        gateway=through or _gateway(host, options, meter, jumps),
+        gateway=gateway,
         connect_timeout=None if "connecttimeout" in options else CONNECT_TIMEOUT,
-    )
-    who = _identity(connection, host)
-    # Bytes are counted where they leave this machine: on the first line of a chain of jumps.
-    counted = Meter() if isinstance(connection.gateway, _Connection) else meter
-    connection.connect_kwargs["transport_factory"] = functools.partial(
-        LineTransport, meter=counted, known_kinds=who.kinds()
+        # Given here: whatever is set later makes Invoke merge all of its settings again.
+        connect_kwargs={"transport_factory": factory},
     )
     connection.client.set_missing_host_key_policy(StrictKeys(who))
     return connection
 
 
-def _identity(connection: Any, host: Host) -> Identity:
-    options = connection.ssh_config
+def _identity(host: Host, address: str, port: int, options: Mapping[str, Any]) -> Identity:
     alias = options.get("hostkeyalias", "")
-    files = known_hosts_files(options)
-    return identity(host, connection.host, connection.port, alias, files)
+    return identity(host, address, port, alias, known_hosts_files(options))
 
 
 def _gateway(host: Host, options: Any, meter: Meter, jumps: int) -> Any:

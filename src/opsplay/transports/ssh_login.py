@@ -1,14 +1,16 @@
-"""Which keys are offered, in which order: the files ssh_config names, the agent, the usual files."""
+"""Which keys are offered, in which order, and how: files of ssh_config, agent, usual files."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.auth_handler import AuthHandler
 from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 
 _USUAL = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
@@ -56,7 +58,7 @@ class KeyLogin(AuthStrategy):
 
     def _from_file(self, path: Path) -> Iterator[paramiko.PKey]:
         try:
-            yield paramiko.PKey.from_path(path)
+            yield _loaded(path, path.stat().st_mtime_ns)
         except (OSError, TypeError, ValueError, UnsupportedAlgorithm, paramiko.SSHException):
             public = _public_part(path)
             yield from (key for key in self._agent_keys() if key.get_base64() == public)
@@ -67,6 +69,36 @@ class KeyLogin(AuthStrategy):
             with contextlib.suppress(paramiko.SSHException, OSError):
                 self._agent = paramiko.Agent()
         return self._agent.get_keys() if self._agent is not None else ()
+
+
+class EagerLogin(AuthHandler):
+    """Sends the login right behind the request for the login service: one round trip less.
+
+    OpenSSH reads one message after the other, so that the first is answered before the second is
+    looked at. An RSA key waits, because only the answer tells which signatures the host takes.
+    """
+
+    _early = False
+
+    def _request_auth(self) -> None:
+        # Set before anything is sent: the answer may be here before the next line is.
+        self._early = self.private_key is not None and "rsa" not in self.private_key.get_name()
+        super()._request_auth()  # type: ignore[misc]  # not in its stubs
+        if self._early:
+            service = paramiko.Message()
+            service.add_string("ssh-userauth")
+            service.rewind()
+            super()._parse_service_accept(service)  # type: ignore[misc]  # as if it were there
+
+    def _parse_service_accept(self, message: paramiko.Message) -> None:
+        if not self._early:
+            super()._parse_service_accept(message)  # type: ignore[misc]  # not in its stubs
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path, _changed: int) -> paramiko.PKey:
+    """Return the key in a file; read once for all hosts, and again when the file has changed."""
+    return paramiko.PKey.from_path(path)
 
 
 def _public_part(path: Path) -> str:

@@ -16,11 +16,19 @@ REQUEST_LIMIT = 60_000
 """Bytes. Linux takes 128 KiB a word (MAX_ARG_STRLEN), and sshd hands the request on as one word."""
 
 _FROM_WORD = 'opsplay_script=$(printf %b "$1"); shift; eval "$opsplay_script"'
+# What is cut off in the middle is never run: without its line end, `read` fails.
 _FROM_INPUT = (
-    'IFS= read -r opsplay_script; opsplay_script=$(printf %b "$opsplay_script"); '
+    'IFS= read -r opsplay_script || exit 1; opsplay_script=$(printf %b "$opsplay_script"); '
     'eval "$opsplay_script"'
 )
 _ESCAPES = str.maketrans({letter: f"\\0{ord(letter):03o}" for letter in "\n\\'!"})
+
+
+_BY_INPUT = shell.command("exec", "sh", "-c", _FROM_INPUT)
+WAITING = _BY_INPUT.encode()
+"""The request for a shell that waits for its script."""
+WAITING_LIMIT = 16_384
+"""Bytes of a script for a waiting shell, which reads it byte by byte: about 1 ms a 1000 bytes."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,18 @@ def pack(script: str) -> Packed:
     request = shell.command("exec", "sh", "-c", _FROM_WORD, "sh", line)
     if len(encode(request)) < REQUEST_LIMIT:
         return Packed(request)
-    return Packed(shell.command("exec", "sh", "-c", _FROM_INPUT), encode(line + "\n"))
+    return Packed(_BY_INPUT, encode(line + "\n"))
+
+
+def pack_for_waiting_shell(script: str) -> bytes:
+    """Return what goes to the standard input of a shell that waits, before the script's own.
+
+    Raises:
+        ValueError: the script holds a NUL byte, which no shell can read.
+    """
+    if "\0" in script:
+        raise ValueError("a script cannot hold a NUL byte")
+    return encode(script.translate(_ESCAPES) + "\n")
 
 
 def encode(text: str) -> bytes:

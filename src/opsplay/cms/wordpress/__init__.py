@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from opsplay.cms.wordpress.answers import read_closed, read_facts, read_log, read_safe
@@ -44,15 +45,8 @@ class WordPress:
         The update source is always asked anew: WordPress itself says "up to date" when
         api.wordpress.org does not answer.
         """
-        body = self._script(
-            "package",
-            "facts",
-            before="find_php\nfind_wp_cli",
-            guard_php=php("guard"),
-            facts_php=php("facts"),
-            files_php=php("database", "files"),
-        )
-        return Query(body, read_facts)
+        here = self.environment
+        return Query(_facts_script(), read_facts, (here.root, here.url))
 
     def update_core(self, version: str, package: str) -> str:
         """Bring core to exactly `version` with `wp core update`, then migrate the database.
@@ -203,6 +197,22 @@ class WordPress:
         here = self.environment
         values = {"root": here.root, "url": here.url, "environment": here.name} | values
         return script(parts, values, before=before, after=after)
+
+
+@cache
+def _facts_script() -> str:
+    """Return one script for all installations: it is sent, and kept, once for many of them."""
+    body = script(
+        ("package", "facts"),
+        {
+            "guard_php": php("guard"),
+            "facts_php": php("facts"),
+            "files_php": php("database", "files"),
+        },
+        before="find_php\nfind_wp_cli",
+    )
+    # The prelude needs to know the root.
+    return f"while [ $# -ge 2 ]; do (\nroot=$1 url=$2\n{body})\nanswered $?; shift 2; done\n"
 
 
 def _kind_and_slug(name: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ _FACTS = re.compile(r"@@opsplay@@(\{.*\})@@end@@")
 _UNFINISHED = "@@unfinished@@\n"
 
 
+@lru_cache(maxsize=64)  # several steps ask for the same facts
 def read_facts(answer: Answer) -> Facts:
     """Return the facts between the marks. Raises UnreadableAnswer when there are none."""
     found = _FACTS.search(answer.stdout)
