@@ -34,8 +34,9 @@ def test_whatever_happens_to_workers_all_runs_end_and_no_act_is_done_twice(fleet
         seen = [one for one in workers(fleet.options) if one.name == name]
         return {held.run for one in seen for held in one.runs}
 
+    # All before the workers come: on a fast machine they would keep up, and never be found at work.
+    runs = [fleet.submit(sites[number % len(sites)]) for number in range(RUNS)]
     with fleet.worker("killed", *FLAGS) as killed, fleet.worker("zombie", *FLAGS) as zombie:
-        runs = [fleet.submit(sites[number % len(sites)]) for number in range(RUNS)]
         wait_until(lambda: len(ended()) >= RUNS // 8, 300)
         wait_until(lambda: len(held_by("killed")) >= 2, 60, 0.02)
         killed.send(signal.SIGKILL)
