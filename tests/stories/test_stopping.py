@@ -104,7 +104,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_rest_of_a_backup(ops, ended):
         text = file.read_text().replace("{{ lab_s3_endpoint }}", "{{ lab_s3_relay_endpoint }}")
         file.write_text(text)
     with ops.lab.relay("s3") as storage:
-        storage.delay = 0.02
+        storage.delay = 1.0  # there is time for two signs while one piece travels
         run = ops.start("run", "playbooks/backup.yaml", "--limit", "bakery")
         wait_for(lambda: storage.traffic.sent > 65536, run)
         run.send_signal(signal.SIGINT)
