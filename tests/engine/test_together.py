@@ -8,7 +8,7 @@ from tests.engine.workplace import Workplace, in_a_process_that_dies
 from opsplay import app
 from opsplay.core.action import Shell, Write
 from opsplay.core.errors import ExitStatus
-from opsplay.engine import together
+from opsplay.engine import job_scripts, together
 from opsplay.engine.job import JobReport, JobState
 
 pytestmark = pytest.mark.real
@@ -171,6 +171,29 @@ def test_a_group_ended_from_outside_is_looked_up_and_gone_on_with(workplace):
     assert results(ran)[:3] == ["done", "unknown", "failed"]
     assert [(workplace.root() / name).read_text() for name in "ac"] == ["done\n"] * 2
     assert (workplace.root() / "b").exists()
+
+
+def test_a_group_ended_from_outside_whose_act_then_fails_tells_just_that(workplace):
+    end = "test -e killed && exit 3; touch killed; kill -9 $(cat $HOME/.opsplay/jobs/*/pid) $PPID; kill -9 $$"
+
+    ran = workplace.run(steps(once("a"), command(end, "test -e b")))
+
+    assert ran.exit_status == ExitStatus.FAILED
+    assert finished(ran) == [(0, "changed"), (1, "failed")]
+    assert "exit status 3" in ran.events[-2].data["detail"]
+
+
+def test_as_many_noisy_acts_as_fit_are_still_told_apart(workplace):
+    noisy = "seq 1 5000; seq 1 5000 >&2"
+    names = [f"n{number:02}" for number in range(together.MOST)]
+
+    ran = workplace.run(steps(*[once(name, noisy) for name in names]))
+
+    (out,) = (workplace.folder / "home/.opsplay/jobs").glob("*/out")
+    assert out.stat().st_size < job_scripts.TAIL * 0.9
+
+    assert finished(ran) == [(number, "changed") for number in range(together.MOST)]
+    assert len(jobs(workplace)) == 1
 
 
 def test_what_the_acts_came_to_is_read_as_far_as_the_script_came():

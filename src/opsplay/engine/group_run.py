@@ -58,22 +58,26 @@ class GroupRun:
         for run in self.left:
             run.begin()
         try:
-            return self._all()
+            states = self._together()
         except OpsplayError as error:
             self.left[0].finish(State.FAILED, str(error))
             raise
+        # What cannot be done together, or was cut off on the host: each is looked up first.
+        states |= {run.carry_out() for run in self.left}
+        return State.CHANGED if State.CHANGED in states else State.OK
 
-    def _all(self) -> State:
+    def _together(self) -> set[State]:
         acts = self._wanted()
         if not all(joinable(act.change.do) for act in acts):
-            return self._one_by_one()
+            return set()
         came = self._act(acts) if acts else []
-        if any(one.outcome == "unknown" for one in came):
-            return self._one_by_one()  # each is looked up first
+        states = set()
         for run in list(self.left):
             mine = [(act, one) for act, one in zip(acts, came, strict=True) if act.run is run]
-            self._conclude(run, mine)
-        return State.CHANGED if acts else State.OK
+            if any(one.outcome == "unknown" for _, one in mine):
+                break
+            states.add(self._conclude(run, mine))
+        return states
 
     def _wanted(self) -> list[_Act]:
         also = self._questions(self.left)
@@ -87,13 +91,7 @@ class GroupRun:
         site = self.context.at(self.stage.environment)
         return [run.exact().probe(site) for run in runs]
 
-    def _one_by_one(self) -> State:
-        states = set()
-        while self.left:
-            states.add(self.left.pop(0).carry_out())
-        return State.CHANGED if State.CHANGED in states else State.OK
-
-    def _conclude(self, run: StepRun, mine: Sequence[tuple[_Act, Came]]) -> None:
+    def _conclude(self, run: StepRun, mine: Sequence[tuple[_Act, Came]]) -> State:
         for act, came in mine:
             if came.outcome != "done":
                 raise StepFailed(came.detail, site=self.context.site.name)
@@ -102,8 +100,9 @@ class GroupRun:
             self.context.remember(kind, self.stage.environment, brief(act.change))
         if mine:
             run.verify(run.exact(), (*self._questions(self.left[1:]), *self.after))
-        run.conclude(run.exact(), [act.change for act, came in mine if not came.spared])
+        state = run.conclude(run.exact(), [act.change for act, came in mine if not came.spared])
         self.left.remove(run)
+        return state
 
     def _act(self, acts: Sequence[_Act]) -> list[Came]:
         """Do the acts in one job and return what each came to, journalled."""

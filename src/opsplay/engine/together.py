@@ -14,12 +14,12 @@ from opsplay.engine.job import JobReport, JobState
 from opsplay.engine.plan import PlannedStep
 from opsplay.kit.shell import quote
 
-MOST = 25
-"""Acts in one script: what they say must fit into the tail of a job's output."""
-_PATIENCE = Shell("").timeout
+MOST = 20
+"""Acts in one script."""
 _TOLD = 900
 _ERRORS = 300
-"""Bytes of what an act says that are told."""
+"""Bytes of what an act says that are told: with the lines between them, less than a job's `TAIL`."""
+_PATIENCE = Shell("").timeout
 
 _DO = r"""
 part=${{0%/*}}/part; did=done
