@@ -18,6 +18,7 @@ from tests.backup import plain_cms
 from tests.backup.database import Database
 from tests.backup.database import running as database_running
 from tests.backup.fault_proxy import FaultProxy, proxying
+from tests.backup.userland import Userland
 from tests.vaults.seaweed import Seaweed
 from tests.vaults.seaweed import running as seaweed_running
 
@@ -204,3 +205,10 @@ def bench(tmp_path: Path, monkeypatch, mariadb: Database, seaweed: Seaweed) -> B
         home=home,
         clock=FrozenClock(datetime(2026, 11, 22, 5, 31, 7, tzinfo=UTC)),
     )
+
+
+@pytest.fixture
+def userland(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Userland:
+    """Return a host whose tools a test chooses."""
+    (tmp_path / "userland").mkdir()
+    return Userland(tmp_path / "userland", monkeypatch)

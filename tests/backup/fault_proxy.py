@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import select
 import socket
 import struct
 import threading
@@ -13,9 +15,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 Fault = Literal[
-    "", "403", "503", "500-after-body", "reset", "reset-mid-body", "lose-reply", "fake-200"
-]
-_ANSWERS = {"403": 403, "503": 503, "500-after-body": 500, "fake-200": 200}
+    "", "403", "404", "407", "503", "507", "500-after-body", "reset", "reset-mid-body", "lose-reply",
+    "fake-200", "expired", "skewed", "flip", "stall", "slow", "lie-about-size", "lie-about-sum",
+    "cut-reply", "flip-reply",
+]  # fmt: skip
+_ANSWERS = {
+    "403": 403, "404": 404, "407": 407, "503": 503, "507": 507, "500-after-body": 500, "fake-200": 200,
+    "expired": 403, "skewed": 403,
+}  # fmt: skip
+_ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>{}</Message></Error>"
+_BODIES = {
+    "507": _ERROR.format("XMinioStorageFull", "Storage backend has reached its capacity."),
+    "expired": _ERROR.format("AccessDenied", "Request has expired"),
+    "skewed": _ERROR.format(
+        "RequestTimeTooSkewed", "The difference between the clocks is too large."
+    ),
+}
 _HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
@@ -39,6 +54,7 @@ class FaultProxy:
     asked: list[Asked] = field(default_factory=list)
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     port: int = 0
+    closing: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -68,6 +84,7 @@ def proxying(target_port: int) -> Iterator[FaultProxy]:
     try:
         yield proxy
     finally:
+        proxy.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -84,12 +101,26 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             if fault.startswith("reset"):
                 self.rfile.read(length // 2 if fault == "reset-mid-body" else 0)
                 return self._reset()
+            if fault in {"stall", "slow"}:
+                return self._dawdle(fault, length)
             body = self.rfile.read(length)
             if fault in _ANSWERS:
-                return self._answer(_ANSWERS[fault], {}, b"")
+                return self._answer(_ANSWERS[fault], {}, _BODIES.get(fault, "").encode())
+            if fault == "flip" and body:
+                body = bytes([body[0] ^ 1]) + body[1:]
             status, headers, reply = self._ask(body)
+            if fault == "lie-about-size":
+                headers["Content-Length"] = str(int(headers["Content-Length"]) - 1)
+            if fault == "lie-about-sum":
+                name = next(name for name in headers if name.lower() == "x-amz-checksum-sha256")
+                headers[name] = base64.b64encode(bytes(32)).decode()
             if fault == "lose-reply":
                 return self._reset()
+            if fault == "cut-reply":  # it promises all, and ends half-way
+                told = headers | {"Content-Length": str(len(reply))}
+                return self._answer(status, told, reply[:-7])
+            if fault == "flip-reply" and reply:
+                reply = bytes([reply[0] ^ 1]) + reply[1:]
             return self._answer(status, headers, reply)
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward  # noqa: N815  # so called there
@@ -113,6 +144,20 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
+            if len(body) < int(kept["Content-Length"]):
+                self.close_connection = True
+
+        def _dawdle(self, fault: Fault, length: int) -> None:
+            """Read nothing more, or a kilobyte a second, until the other side has had enough."""
+            for _ in range(length // 1024):
+                if fault == "slow":
+                    self.rfile.read(1024)
+                if proxy.closing.wait(1):
+                    break
+                readable, _, _ = select.select([self.connection], [], [], 0)
+                if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                    break
+            self._reset()
 
         def _reset(self) -> None:
             linger = struct.pack("ii", 1, 0)

@@ -8,9 +8,11 @@ from tests.backup.test_manifest import SNAPSHOT
 
 from opsplay.core import snapshot as manifest
 from opsplay.core.environment import Environment, Host
+from opsplay.core.index import Entry
 from opsplay.core.site import Site
 from opsplay.core.vault import SignedPut
 from opsplay.engine import restore_scripts
+from opsplay.engine.restore_plan import Part, Plan
 from opsplay.engine.store_dialogue import curl_config
 from opsplay.engine.store_script import Saved, host_script
 
@@ -29,16 +31,23 @@ def test_the_backup_script_is_plain_sh():
 
 
 def test_the_restore_scripts_are_plain_sh():
-    files = manifest.Stream("files", "files", "gzip", 1, "ab" * 32, {}, None, ())
-    streams = (*SNAPSHOT.streams, files)
+    files = manifest.Stream("files-00", "files", "gzip", 1, "ab" * 32, {}, None, ())
+    entry = Entry("it's \\n odd", "file", 0o644, 1, 0, 0, 1, "cd" * 32, "pack")
+    parts = (
+        Part("database", SNAPSHOT.streams[0], "database"),
+        Part("files-0", files, "pack", (entry,)),
+    )
+    plan = Plan(SNAPSHOT, parts)
     scripts = [
-        restore_scripts.prepare(SITE, streams),
-        restore_scripts.receive(SITE, files),
+        restore_scripts.look(SITE),
+        restore_scripts.prepare(SITE, plan, "attempt"),
+        *(restore_scripts.fetch(SITE, one, "attempt", "direct", in_order=True) for one in parts),
         restore_scripts.clean(SITE),
-        restore_scripts.switch(SITE, SNAPSHOT, streams, ""),
+        restore_scripts.switch(SITE, plan, ""),
+        restore_scripts.place(SITE, plan, door="", closed=True),
     ]
 
-    assert [complaints(one) for one in scripts] == ["", "", "", ""]
+    assert [complaints(one) for one in scripts] == [""] * len(scripts)
 
 
 def test_curl_gets_every_signed_header_but_the_length_which_it_writes_itself():

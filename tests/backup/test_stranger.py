@@ -11,6 +11,7 @@ from tests.backup.conftest import CANARY, KEY, Bench, tree
 from tests.backup.shell_check import complaints
 
 from opsplay.core.vault import VaultSettings
+from opsplay.engine.signature import Signer, new_private_key
 from opsplay.engine.snapshots import text
 from opsplay.engine.store_readme import readme, script
 
@@ -102,16 +103,53 @@ def test_a_stranger_is_warned_of_damage_before_anything_is_restored(bench, tmp_p
     assert not (stranger.folder / "restored").exists()
 
 
-def test_a_stranger_is_warned_when_the_contents_are_not_those_saved(bench, tmp_path: Path):
+@pytest.mark.parametrize("what", ["database", "index"])
+def test_a_stranger_is_warned_when_the_contents_are_not_those_saved(bench, tmp_path, what: str):
     snapshot = bench.take()
     stranger = Stranger(bench, tmp_path / "stranger")
     manifest = stranger.folder / snapshot.key
-    manifest.write_text(manifest.read_text().replace(snapshot.streams[1].raw_sha256, "ab" * 32))
+    promised = {"database": snapshot.streams[0].raw_sha256, "index": snapshot.index.raw_sha256}
+    manifest.write_text(manifest.read_text().replace(promised[what], "ab" * 32))
 
     done = stranger.restore()
 
     assert done.returncode != 0
-    assert "the files are not what was saved" in done.stdout
+    assert f"the {what} is not what was saved" in done.stdout
+
+
+def test_a_stranger_brings_one_directory_back(bench: Bench, tmp_path: Path):
+    before = tree(bench.root)
+    bench.take()
+    stranger = Stranger(bench, tmp_path / "stranger")
+
+    done = stranger.restore(ONLY="a")
+
+    assert done.returncode == 0, done.stderr
+    found = tree(stranger.folder / "restored")
+    assert found == {name: before[name] for name in ("a", "a/b", "a/b/.hidden")}
+    assert not (stranger.folder / "restored.sql").exists()
+    assert stranger.restore(ONLY="nothing").returncode != 0
+
+
+def test_a_stranger_sees_who_made_it(bench: Bench, tmp_path: Path):
+    signer = Signer.of(new_private_key())
+    snapshot = bench.take(signer=signer)
+    stranger = Stranger(bench, tmp_path / "stranger")
+    manifest = stranger.folder / snapshot.key
+    (stranger.folder / "signers").write_text(f"opsplay {signer.public}\n")
+
+    words = ["ssh-keygen", "-Y", "verify", "-f", "signers", "-I", "opsplay", "-n", "opsplay", "-s"]
+    words += [f"{manifest}.sig"]
+
+    def verified() -> bool:
+        text = manifest.read_bytes()
+        done = subprocess.run(words, cwd=stranger.folder, input=text, check=False)
+        return done.returncode == 0
+
+    assert " ".join(words[:-1]) in readme("shop", VaultSettings("v", "s3", bucket="b"))
+    assert verified()
+    manifest.write_text(manifest.read_text().replace('"full"', '"incr"'))
+    assert not verified()
 
 
 def test_the_script_is_plain_sh():

@@ -23,7 +23,7 @@ from tests.bench import environments, page
 from tests.bench.outcome import Options, Outcome
 from tests.bench.timing import Failed
 
-BENCHMARKS = ("startup", "compare", "scale")
+BENCHMARKS = ("startup", "compare", "scale", "backups")
 """In the order in which they run; each is a module of this package."""
 
 
@@ -36,7 +36,9 @@ def main(words: Sequence[str]) -> int:
     try:
         with _place() as place:
             until = started + 60 * asked.minutes
-            options = Options(place, asked.rounds, asked.hosts, asked.tools, asked.quick, until)
+            options = Options(
+                place, asked.rounds, asked.hosts, asked.tools, asked.quick, asked.scale, until
+            )
             outcomes = _measured(chosen, options)
     except Failed as failure:
         print(f"error: {failure}", file=sys.stderr)
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tools", type=_names, default=(), help="such as opsplay,floor,pyinfra")
     parser.add_argument("--minutes", type=float, default=60.0, help="leave out what would be later")
     parser.add_argument("--quick", action="store_true", help="opsplay and the floor, one round")
+    parser.add_argument("--scale", type=float, default=0.0, help="share of a site's size: 0.02")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     return parser

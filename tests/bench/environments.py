@@ -14,6 +14,7 @@ WANTED = {
     "ansible": ("ansible-core==2.19.14",),
     "mitogen": ("ansible-core==2.19.14", "mitogen==0.3.54"),
     "pyinfra": ("pyinfra==3.10.0",),
+    "borgmatic": ("borgmatic==2.1.10",),
     "plot": ("matplotlib==3.11.2",),
 }
 """Environment → what is installed there."""

@@ -34,6 +34,8 @@ class Options:
     tools: tuple[str, ...] = ()
     """Tools to compare; empty for all."""
     quick: bool = False
+    scale: float = 0.0
+    """Share of the full size of a site, for trying out; 0 for all of it."""
     until: float = math.inf
     """When to stop, on the monotonic clock, in seconds: rounds that would take longer are left out."""
 

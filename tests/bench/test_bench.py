@@ -160,7 +160,7 @@ def test_tables_go_between_the_marks_and_nowhere_else():
     assert page.inserted(text, "b", "new").startswith(text)
 
 
-@pytest.mark.parametrize("name", ["startup", "compare"])
+@pytest.mark.parametrize("name", ["startup", "compare", "backups"])
 def test_the_page_has_a_place_for_each_benchmark(name):
     assert f"<!-- bench {name} -->\n" in page.PAGE.read_text()
 

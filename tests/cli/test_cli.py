@@ -16,9 +16,9 @@ from opsplay.core.errors import ExitStatus
 
 HEAVY = ("boto3", "fabric", "paramiko", "jinja2", "jsonschema", "rich", "httpx")
 VERBS = (
-    "approve", "backups", "bench", "cancel", "check", "demo", "dev.lint", "dev.schema", "doctor", "hosts.accept", "init", "lab.down",
+    "approve", "backups", "backups.clear", "backups.expire", "backups.verify", "bench", "cancel", "check", "demo", "dev.lint", "dev.schema", "doctor", "drill", "erase", "erasures", "hosts.accept", "init", "lab.down",
     "lab.reset", "lab.status", "lab.up", "logs", "logs.verify", "restore", "resume", "rollback", "run", "schedule.install", "schedule.list", "schedule.tick",
-    "serve", "soak", "test", "version", "workers",
+    "serve", "soak", "test", "vault.probe", "vault.setup", "version", "workers",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsplay.cms.wordpress import WordPress
+from opsplay.core.drivers import DatabaseAccess
 from opsplay.core.environment import Environment, Host
 
 _ODD = 'it\'s $(touch escaped) `touch escaped` "q" \\ ;|'
@@ -35,6 +36,9 @@ def scripts(root: str) -> dict[str, str]:
         "make_clone_safe": cms.make_clone_safe(_ODD),
         "clone_marks": cms.clone_marks().script,
         "error_log": cms.error_log().script,
+        "watermarks": cms.watermarks().script,
+        "use_database": cms.use_database(DatabaseAccess(*[_ODD] * 6)),
+        "clear_away": cms.clear_away(),
     }
 
 
@@ -42,6 +46,7 @@ SCRIPTS = scripts(f"/srv/{_ODD}")
 CHECKED = {  # together they hold every part
     *("facts", "update_core", "update_module", "close_to_visitors", "put_back_module"),
     *("pack_files", "unpack_files", "make_clone_safe", "error_log"),
+    "use_database",
 }
 
 _NOT_MEANT = [

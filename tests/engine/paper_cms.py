@@ -6,7 +6,7 @@ update source offers; `$root.diary` gets a line for each thing that was really d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -86,10 +86,27 @@ class PaperCms:
     def load_database(self) -> str:
         return self._script('sed /^--/d > "$root/schema"')
 
+    def apply_sql(self) -> str:
+        return self._script(f'{self._diary("sql")}cat >/dev/null; printf "erasures\\tend\\t0\\n"')
+
+    def watermarks(self) -> Query[Mapping[str, str]]:
+        script = self._script('cat "$root/schema"')
+        return Query(script, lambda answer: {"schema": answer.stdout.strip()})
+
     def pack_files(self, exclude: Iterable[str] = ()) -> str:
         return self._script('tar -C "$root" -cf - .')
 
-    def unpack_files(self, *, keep_configuration: bool = False) -> str:
+    def files_left_out(self, exclude: Iterable[str] = ()) -> str:
+        return f"printf '%s\\n' {' '.join(quote(f'./{one}') for one in exclude)}"
+
+    def unpack_files(self, *, keep_configuration: bool = False, fill: str = "") -> str:
+        if fill:
+            filled = f'( unset old; new="$root.new"; {fill}\n) || exit 1\n'
+            kept = f'( old="$root.old"; {fill}\n) || exit 1\n'
+            return self._script(
+                f'mkdir -p "$root" && rm -rf "$root.new" "$root.old" && mkdir "$root.new" || exit 1\n'
+                f'{filled}mv "$root" "$root.old" && mv "$root.new" "$root" || exit 1\n{kept}'
+            )
         return self._script(
             'mkdir -p "$root" && find "$root" -mindepth 1 -delete && tar -C "$root" -xpf -'
         )

@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from opsplay.core.errors import LabBroken
+from opsplay.core.vault import VaultSettings
+from opsplay.kit.clock import SystemClock
+from opsplay.kit.secret import Secret
 from opsplay.lab import Lab, storage
 from opsplay.lab.places import SITES
 from opsplay.lab.processes import MARK
+from opsplay.vaults.probing import probe
 
 pytestmark = pytest.mark.real
 
@@ -239,6 +243,24 @@ def test_the_writers_key_can_only_put(fresh_lab: Lab):
     for forbidden in (writer.get_object, writer.delete_object):
         with pytest.raises(ClientError, match=r"AccessDenied|Forbidden"):
             forbidden(**address)
+
+
+def test_a_lab_of_an_earlier_opsplay_gets_two_credentials_that_destroy_nothing(fresh_lab: Lab):
+    facts = fresh_lab.facts
+    names = ("daily_access", "daily_secret", "expiry_access", "expiry_secret")
+    files = [Path(facts[f"lab_s3_{name}_key_file"]) for name in names]
+    for file in files:
+        file.unlink()
+
+    Lab.up(fresh_lab.places.directory)
+
+    keys = [Secret(file.name, lambda _reference, file=file: file.read_text()) for file in files]
+    settings = VaultSettings(
+        "lab", "s3", facts["lab_s3_endpoint"], bucket=facts["lab_s3_bucket"], lock="governance",
+        access_key=keys[0], secret_key=keys[1], expiry_access_key=keys[2], expiry_secret_key=keys[3],
+    )  # fmt: skip
+    found = probe(settings, SystemClock()).found
+    assert [one.name for one in found if one.kept is False] == []
 
 
 def test_a_relay_counts_slows_and_cuts_the_line(lab: Lab):

@@ -27,6 +27,8 @@ def lab_facts():
         "lab_ssh_config": "ssh/config", "lab_s3_endpoint": "http://127.0.0.1:8333",
         "lab_s3_region": "us-east-1", "lab_s3_bucket": "opsplay", "lab_age_recipient": RECIPIENT,
         "lab_s3_access_key_file": "a", "lab_s3_secret_key_file": "b", "lab_age_identity_file": "c",
+        "lab_s3_daily_access_key_file": "d", "lab_s3_daily_secret_key_file": "e",
+        "lab_s3_expiry_access_key_file": "f", "lab_s3_expiry_secret_key_file": "g",
     }  # fmt: skip
     for one in ("bakery_production", "bakery_staging", "florist_production", "florist_staging"):
         known |= {f"{one}_host": "lab-web1", f"{one}_root": f"/srv/{one}"}

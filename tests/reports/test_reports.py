@@ -4,6 +4,7 @@ import json
 import os
 import re
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,10 +16,21 @@ from tests.reports.events import BROKEN, PLAN, RUN, START, Script, good_run, rol
 from opsplay.core.errors import ExitStatus, InvalidInput, Locked, OpsplayError, Problem
 from opsplay.core.event import State
 from opsplay.core.finding import Finding
+from opsplay.core.retention import Fate, Held
 from opsplay.core.snapshot import CmsFacts, HostFacts, Segment, Snapshot, Source, Stream
+from opsplay.core.vault import StoredObject
+from opsplay.core.verdict import Backup, Damage, Shelf, Verdict
+from opsplay.engine.expire_sweep import Going
 from opsplay.journal import RunSummary
-from opsplay.reports.backups import backups_data, backups_table
+from opsplay.reports.backups import (
+    alarms_data,
+    backups_data,
+    backups_table,
+    verdict_data,
+    verdicts_text,
+)
 from opsplay.reports.doctor import findings_data, findings_text
+from opsplay.reports.expiry import expiry_data, expiry_text, remarks
 from opsplay.reports.json_lines import error_line, event_line, runs_data
 from opsplay.reports.lines import Lines
 from opsplay.reports.live import LiveView
@@ -333,8 +345,17 @@ def snapshot(site, snap, minutes, label=""):
     )  # fmt: skip
 
 
+def shelf(site, *found, **changes):
+    signed = changes.pop("signer", "ssh-ed25519 AAAA")
+    backups = tuple(Backup(one, "0" * 64, one.sealed_at, signed, **changes) for one in found)
+    return Shelf(site, "business", backups)
+
+
 def test_backups_are_listed_by_site_with_the_newest_first():
-    found = [snapshot("b", "1", 0), snapshot("a", "2", 1), snapshot("a", "3", 2, "before-update")]
+    found = [
+        shelf("b", snapshot("b", "1", 0)),
+        shelf("a", snapshot("a", "2", 1), snapshot("a", "3", 2, "before-update")),
+    ]
 
     text = plain(backups_table(found, NOW))
     data = backups_data(found)
@@ -343,9 +364,54 @@ def test_backups_are_listed_by_site_with_the_newest_first():
     assert "4.2 MB" in text
     assert "wordpress 6.4.5" in text
     assert "before-update" in text
+    assert "never" in text
     assert [(one["site"], one["snapshot"]) for one in data] == [("a", "3"), ("a", "2"), ("b", "1")]
     json.dumps(data)
     assert plain(backups_table((), NOW)).startswith("no backups yet")
+
+
+def test_what_is_wrong_with_backups_stands_below_them():
+    broken = Verdict("a", "2", "0" * 64, 2, NOW, (Damage("v1/a/k", "is missing"),))
+    good = Verdict("a", "3", "0" * 64, 2, NOW - timedelta(days=3))
+    found = [
+        shelf("a", snapshot("a", "2", 1), verdicts=(broken,)),
+        shelf("b", snapshot("b", "3", 2), verdicts=(good,), signer=""),
+        Shelf("c", "business", (), alarms=("there is no good backup",)),
+    ]
+
+    text = plain(backups_table(found, NOW))
+
+    assert "DAMAGED" in text
+    assert "a: v1/a/k is missing" in text
+    assert "level 2, 3 d ago" in text
+    assert "not signed by a key" in text
+    assert "c: there is no good backup" in text
+    assert alarms_data(found) == [{"site": "c", "told": "there is no good backup"}]
+    told = plain(verdicts_text("a", [broken, good], ()))
+    assert "v1/a/k is missing" in told
+    assert "1 of 2 backups damaged" in told
+    assert verdict_data(broken)["good"] is False
+
+
+def test_an_expiry_tells_what_goes_and_what_stays_and_why():
+    one, other = snapshot("a", "2", 1), snapshot("a", "3", 2)
+    held = Held("k", "production", frozenset({"database"}), full=True, stored=NOW)
+    stays = Fate(held, stays=True, why="it is younger than 35 days", until=NOW + timedelta(days=1))
+    goes = Fate(held, stays=False, why="its time is over")
+    backups = [replace(shelf("a", one).backups[0], fate=fate) for fate in (goes, stays)]
+    backups.append(shelf("a", other).backups[0])
+    free = [Going(StoredObject("v1/a/x", 4_200_000), "no backup needs it")]
+
+    told = remarks([Damage("v1/a/m", "is hidden")], ["v1/a/y"], [])
+    text = plain(expiry_text("a", backups, free, [replace(free[0], locked_until=NOW)], told))
+    data = expiry_data(backups, free)
+
+    assert "goes   a  2  its time is over" in text
+    assert "stays  a  2  it is younger than 35 days (until" in text
+    assert "1 object to go, 4.2 MB; 1 object nobody needs" in text
+    assert "v1/a/m is hidden: everything of its month stays" in text
+    assert [row["stays"] for row in data["backups"]] == [False, True]
+    json.dumps(data)
 
 
 def test_json_says_what_kind_of_message_it_is():

@@ -67,7 +67,8 @@ def test_updates_ask_one_and_the_same_question():
 def test_what_each_kind_promises():
     promises = {name: (cls.convergent, cls.observes) for name, cls in KINDS.items()}
 
-    assert promises["smoke_test"] == (False, True)
+    for kind in ("smoke_test", "restore_drill"):
+        assert promises[kind] == (False, True)
     for kind in ("backup", "staging_clone", "rollback"):
         assert promises[kind] == (False, False)
     for kind in ("cms_update", "module_update", "file"):

@@ -15,7 +15,16 @@ from tests.stories.during import is_open, locks
 
 pytestmark = [pytest.mark.real, pytest.mark.story, pytest.mark.timeout(200)]
 
-README_TOOLS = "age zstd tar mysql sha256sum awk sed"
+README_TOOLS = "age zstd gzip tar mysql sha256sum awk sed"
+RESTORE = """\
+name: Bring one file back
+sites: florist
+stages:
+  - name: Restore
+    environment: production
+    steps:
+      - restore: {{paths: [{path}]}}
+"""
 SHELL_TOOLS = "sh find sort tail xargs cat grep mkdir"
 
 
@@ -75,6 +84,28 @@ def test_the_database_alone_comes_back_and_the_files_stay(backed_up):
     after = lab.fingerprint("florist", "production")
     assert before.difference(after) == ("wp-content/uploads/new photo.txt",)
     assert is_open(backed_up, "florist")
+
+
+def test_a_single_file_comes_back_and_the_plan_says_what_it_takes(backed_up):
+    lab = backed_up.lab
+    before = lab.fingerprint("florist", "production")
+    broken = (
+        lab.environment("florist", "production").root / "wp-content/plugins/akismet/akismet.php"
+    )
+    broken.write_text("<?php // not ours")
+
+    path = "wp-content/plugins/akismet/akismet.php"
+    book = backed_up.write("restore.yaml", RESTORE.format(path=path))
+    checked = backed_up("check", book)
+    restored = backed_up("restore", "florist", "--path", path, "--yes")
+
+    assert checked.exit_status == 4, checked.text
+    assert "by the host's line" in checked.text
+    assert restored.exit_status == 0, restored.text
+    assert before.difference(lab.fingerprint("florist", "production")) == ()
+    assert is_open(backed_up, "florist")
+    kept = list(lab.places.home("web2").glob(f".opsplay/runs/*/florist-production/*/before/{path}"))
+    assert [one.read_text() for one in kept] == ["<?php // not ours"]
 
 
 def test_a_stranger_restores_the_site_with_the_readme_and_common_tools(backed_up, tmp_path):

@@ -150,7 +150,10 @@ def canaries_of(lab: Lab) -> Canaries:
     identity = Path(facts["lab_age_identity_file"]).read_text()
     secrets = {
         "the age identity": re.search(r"^AGE-SECRET-KEY-\S+", identity, re.MULTILINE)[0],
-        "the S3 secret key": Path(facts["lab_s3_secret_key_file"]).read_text().strip(),
+        "the S3 secret key": Path(facts["lab_s3_daily_secret_key_file"]).read_text().strip(),
+        "the S3 key that may delete": Path(facts["lab_s3_expiry_secret_key_file"])
+        .read_text()
+        .strip(),
         "the API token": TOKEN,
     }
     for one in ("production", "staging"):

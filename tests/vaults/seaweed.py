@@ -11,15 +11,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 from opsplay.core.vault import VaultSettings
 from opsplay.kit.secret import Secret
-from opsplay.vaults.s3 import S3Vault
+from opsplay.vaults.recipes import identities
+from opsplay.vaults.s3_line import S3Line
 
 ACCESS_KEY = "lab-access"
 SECRET_KEY = "canary-s3-secret-7c1f52"
+
+
+KEPT = "kept-apart"
+"""The bucket for which there are two narrow credentials, as `vault.setup` says."""
+DAILY = ("lab-daily", "canary-daily-secret-5e20aa")
+EXPIRY = ("lab-expiry", "canary-expiry-secret-d41c77")
 
 
 @dataclass(frozen=True)
@@ -31,19 +40,45 @@ class Seaweed:
         return f"http://127.0.0.1:{self.port}"
 
     def settings(self, *, endpoint: str = "", recipients=(), identity=None) -> VaultSettings:
-        """Return settings with a fresh bucket."""
+        """Return settings with a fresh bucket, which keeps versions and locks."""
         settings = VaultSettings(
             name="lab",
             kind="s3",
             endpoint=self.endpoint,
             bucket=f"b-{secrets.token_hex(4)}",
-            access_key=Secret("env:ACCESS", lambda _reference: ACCESS_KEY),
-            secret_key=Secret("env:SECRET", lambda _reference: SECRET_KEY),
+            access_key=known("env:ACCESS", ACCESS_KEY),
+            secret_key=known("env:SECRET", SECRET_KEY),
             recipients=tuple(recipients),
             identity=identity,
         )
-        S3Vault(settings)._client.create_bucket(Bucket=settings.bucket)
+        _administrator(self.endpoint).create_bucket(
+            Bucket=settings.bucket, ObjectLockEnabledForBucket=True
+        )
         return settings
+
+    def kept_apart(self, lock: Literal["none", "governance", "compliance"]) -> VaultSettings:
+        """Return settings with the two narrow credentials; the bucket is to be made first."""
+        return replace(
+            self.settings(),
+            bucket=KEPT,
+            lock=lock,
+            access_key=known("daily key", DAILY[0]),
+            secret_key=known("daily secret", DAILY[1]),
+            expiry_access_key=known("expiry key", EXPIRY[0]),
+            expiry_secret_key=known("expiry secret", EXPIRY[1]),
+        )
+
+
+@cache
+def _administrator(endpoint: str) -> Any:
+    """Return a client that may do everything; making one takes longer than most tests."""
+    keys = {"access_key": known("", ACCESS_KEY), "secret_key": known("", SECRET_KEY)}
+    return S3Line(VaultSettings("lab", "s3", endpoint=endpoint, bucket="any", **keys)).client
+
+
+def known(name: str, value: str) -> Secret:
+    """Return a secret whose value is in the test itself."""
+    return Secret(name, lambda _reference: value)
 
 
 def free_ports(count: int) -> list[int]:
@@ -70,7 +105,7 @@ def running(folder: Path) -> Iterator[Seaweed]:
     weed = shutil.which("weed") or str(Path(sys.executable).with_name("weed"))
     names = ("master", "volume", "filer", "s3", "admin")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    (folder / "s3.json").write_text(json.dumps(_IDENTITIES))
+    (folder / "s3.json").write_text(json.dumps(_identities()))
     command = [
         *(weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-{name}.port={port}" for name, port in ports.items()),
@@ -88,15 +123,17 @@ def running(folder: Path) -> Iterator[Seaweed]:
         process.wait()
 
 
-_IDENTITIES = {
-    "identities": [
-        {
-            "name": "lab",
-            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-    ]
-}
+def _identities() -> dict[str, Any]:
+    """Return the all-powerful identity, and two as the recipe of `vault.setup` has them."""
+    recipe = identities(KEPT)
+    for one, (access, secret) in zip(recipe["identities"], (DAILY, EXPIRY), strict=True):
+        one["credentials"] = [{"accessKey": access, "secretKey": secret}]
+    full = {
+        "name": "lab",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    return {**recipe, "identities": [full, *recipe["identities"]]}
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

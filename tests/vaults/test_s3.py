@@ -7,29 +7,38 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from tests.vaults.contract import BODY, VaultContract, sha256
+from tests.vaults.contract import BODY, NEXT_WEEK, LockingContract, sha256
 from tests.vaults.seaweed import Seaweed, free_ports
 
 from opsplay.core.errors import Unreachable, VaultRefused
 from opsplay.core.vault import SignedPut, Vault
 from opsplay.kit.clock import FrozenClock
 from opsplay.kit.secret import Secret
-from opsplay.vaults import open_vault
+from opsplay.vaults import open_vault, s3
 from opsplay.vaults.s3 import S3Vault
 
 pytestmark = pytest.mark.real
+WIRE = httpx.Client(trust_env=False)
 KEY = "v1/shop/2026-11/db/one.age.00000"
 
 
 def send(signed: SignedPut, body: bytes = BODY, **changed: str) -> int:
     headers = dict(signed.headers) | changed
-    return httpx.put(signed.url, content=body, headers=headers, trust_env=False).status_code
+    return WIRE.put(signed.url, content=body, headers=headers).status_code
 
 
-class TestS3(VaultContract):
+class TestS3(LockingContract):
     @pytest.fixture
     def vault(self, seaweed: Seaweed):
         return open_vault(seaweed.settings())
+
+    @pytest.fixture
+    def locking(self, seaweed: Seaweed):
+        return open_vault(replace(seaweed.settings(), lock="governance"))
+
+    def hide(self, vault: Vault, key: str):
+        bucket = vault._bucket  # type: ignore[attr-defined]
+        vault._client.delete_object(Bucket=bucket, Key=key)  # type: ignore[attr-defined]
 
     def test_keys_go_on_after_the_first_page(self, vault: Vault, monkeypatch):
         client = vault._client  # type: ignore[attr-defined]
@@ -118,8 +127,60 @@ def test_a_tampered_url_is_refused(vault: Vault, signed: SignedPut, old: str, ne
 def test_a_put_url_can_neither_read_nor_delete(vault: Vault, signed: SignedPut):
     vault.put(KEY, BODY)
 
-    assert httpx.get(signed.url, trust_env=False).status_code == 403
-    assert httpx.delete(signed.url, trust_env=False).status_code == 403
+    assert WIRE.get(signed.url).status_code == 403
+    assert WIRE.delete(signed.url).status_code == 403
+
+
+@pytest.fixture
+def locking(seaweed: Seaweed) -> Vault:
+    return open_vault(replace(seaweed.settings(), lock="compliance"))
+
+
+def test_a_signed_lock_locks(locking: Vault):
+    assert send(locking.sign_put(KEY, sha256(BODY), len(BODY), retain_until=NEXT_WEEK)) == 200
+
+    found = locking.head(KEY)
+    assert found is not None
+    assert found.retain_until == NEXT_WEEK
+    with pytest.raises(VaultRefused, match="locked until"):
+        locking.delete(KEY)
+
+
+def test_a_signed_lock_can_be_neither_left_out_nor_shortened(locking: Vault):
+    signed = locking.sign_put(KEY, sha256(BODY), len(BODY), retain_until=NEXT_WEEK)
+    without = tuple(pair for pair in signed.headers if "object-lock" not in pair[0])
+    shorter = f"{NEXT_WEEK - dt.timedelta(days=6):%Y-%m-%dT%H:%M:%SZ}"
+
+    assert send(replace(signed, headers=without)) == 403
+    assert send(signed, **{"x-amz-object-lock-retain-until-date": shorter}) == 403
+    assert send(signed, **{"x-amz-object-lock-mode": "GOVERNANCE"}) == 403
+    assert locking.head(KEY) is None
+
+
+def test_a_get_url_reads_one_object_and_nothing_else(vault: Vault):
+    vault.put(KEY, BODY)
+    vault.put(f"{KEY}1", b"other")
+    url = vault.sign_get(KEY, 60)
+
+    assert WIRE.get(url).content == BODY
+    assert WIRE.get(url.replace(KEY, f"{KEY}1")).status_code == 403
+    assert WIRE.put(url, content=b"x").status_code == 403
+    assert WIRE.delete(url).status_code == 403
+    assert WIRE.get(url.rpartition("/")[0]).status_code == 403
+
+
+def test_a_storage_that_compares_sha256_is_known_as_such_by_trying(vault: Vault):
+    assert vault.checksum == "sha256"
+    assert [one.key for one in vault.keys("")] == ["probe/body"]
+
+
+def test_a_storage_that_takes_a_wrong_body_gets_no_backup(vault: Vault, monkeypatch):
+    real = s3.sums_of
+    monkeypatch.setattr(s3, "sums_of", lambda body, *kinds: {} if kinds else real(body))
+
+    with pytest.raises(VaultRefused, match="do not fit their checksum") as caught:
+        vault.sign_put(KEY, sha256(BODY), len(BODY))
+    assert "vault.probe" in caught.value.next_command
 
 
 def test_a_wrong_secret_key_is_named(seaweed: Seaweed):

@@ -5,7 +5,8 @@ Every function takes `Options` (where things are) and returns data for `cli` to 
 """
 
 from opsplay.app.bringing_back import restore, rollback
-from opsplay.app.looking import accept_host, backups, journal
+from opsplay.app.drilling import drill
+from opsplay.app.looking import accept_host, journal
 from opsplay.app.options import CheckResult, Options, RunResult
 from opsplay.app.runs import cancel, check, resume, run
 
@@ -14,9 +15,9 @@ __all__ = [
     "Options",
     "RunResult",
     "accept_host",
-    "backups",
     "cancel",
     "check",
+    "drill",
     "journal",
     "restore",
     "resume",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -32,7 +33,7 @@ def rollback(name: str, options: Options) -> RunResult:
             f"run {undone} changed nothing that can be undone", next_command=f"invoke logs {undone}"
         )
     text = _ROLLBACK.format(run=undone, sites=", ".join(touched))
-    return _synthetic("rollback", text, options)
+    return played_from("rollback", text, options)
 
 
 def restore(
@@ -42,11 +43,21 @@ def restore(
     snapshot: str = "last",
     to: str = "production",
     include: Sequence[str] = ("database", "files"),
+    paths: Sequence[str] = (),
 ) -> RunResult:
-    """Bring a site back from its vault, to production or to another environment."""
+    """Bring a site back from its vault, to production or to another environment.
+
+    `paths`: only these files and directories.
+    """
     load_kinds()
-    text = _RESTORE.format(site=site, snapshot=snapshot, to=to, include=", ".join(include))
-    return _synthetic("restore", text, options)
+    text = _RESTORE.format(
+        site=site,
+        snapshot=snapshot,
+        to=to,
+        include=", ".join(include),
+        paths=json.dumps(list(paths)),
+    )
+    return played_from("restore", text, options)
 
 
 def _last_standing(record: Journal) -> str:
@@ -90,11 +101,12 @@ stages:
   - name: Restore
     environment: {to}
     steps:
-      - restore: {{snapshot: "{snapshot}", include: [{include}]}}
+      - restore: {{snapshot: "{snapshot}", include: [{include}], paths: {paths}}}
 """
 
 
-def _synthetic(command: str, text: str, options: Options) -> RunResult:
+def played_from(command: str, text: str, options: Options) -> RunResult:
+    """Carry out a playbook that was written for one command; the journal says which."""
     book = playbook_from_text(text, f"({command})")
     inventory = read_inventory(options.inventory, extra_vars=options.extra_vars)
     sites = check_together(book, inventory, options.limit)

@@ -45,7 +45,41 @@ def examine(options: Options) -> tuple[Finding, ...]:
             *schedules.findings(options),
             *(found for host in _hosts(sites) for found in _host(host, sites, workshop)),
             *(_vault(name, workshop) for name in sorted({one.vault for one in sites if one.vault})),
+            *(_readers(one, workshop) for one in _keyed_apart(sites)),
         )
+
+
+def _keyed_apart(sites: Iterable[Site]) -> Iterable[Site]:
+    """Return one site for each set of keys: a key is asked for once, however many sites have it."""
+    found = {
+        (one.vault, one.recipients, one.identity and one.identity.reference): one
+        for one in sites
+        if one.vault
+    }
+    return found.values()
+
+
+def _readers(site: Site, workshop: Workshop) -> Finding:
+    """Say who can decrypt what is saved of a site, as far as that can be known here."""
+    from opsplay.engine.keys import readers
+
+    own = site.recipients or site.identity
+    subject = f"keys of {site.client or site.name}" if own else f"keys of vault {site.vault}"
+    try:
+        settings = workshop.vault(site.vault)[1]
+    except OpsplayError as error:
+        return Finding(subject, False, error.what, exit_status=error.exit_status)
+    found = readers(settings, site)
+    told = f"encrypted for {found.whose} ({counted(len(found.recipients), 'recipient')})"
+    if found.trouble:
+        return Finding(subject, False, f"{told}, and {found.trouble}", fix="correct `identity`")
+    if found.here:
+        return Finding(subject, True, f"{told}; this machine can decrypt its backups")
+    named = site.identity if site.recipients else settings.identity
+    if named:
+        fix = "name the identity that belongs to one of the `recipients`, or the other way round"
+        return Finding(subject, False, f"{told}, and no `identity` here belongs to them", fix=fix)
+    return Finding(subject, True, f"{told}; this machine has no identity, so it cannot restore")
 
 
 def _state(folder: Path) -> Finding:

@@ -1,35 +1,13 @@
-"""Use cases that only look: backups, the journal, host keys."""
+"""Use cases that only look: the journal, host keys."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from opsplay.app.options import Options
-from opsplay.app.workshop import Workshop, load_kinds
+from opsplay.app.workshop import load_kinds
 from opsplay.core.environment import Host
 from opsplay.core.errors import InvalidInput
 from opsplay.journal import Journal, open_journal
 from opsplay.language.read import read_inventory
-from opsplay.language.sites import select_sites
-
-if TYPE_CHECKING:
-    from opsplay.core.snapshot import Snapshot
-
-
-def backups(options: Options, site: str = "") -> tuple[Snapshot, ...]:
-    """Return the sealed snapshots in the vaults, of one site or of all, oldest first."""
-    from opsplay.engine.snapshots import snapshots
-
-    load_kinds()
-    inventory = read_inventory(options.inventory, extra_vars=options.extra_vars)
-    sites = select_sites(inventory, "all", site or options.limit)
-    with Workshop(options, inventory) as workshop:
-        return tuple(
-            snapshot
-            for one in sites
-            if one.vault
-            for snapshot in snapshots(workshop.vault(one.vault)[0], one.name)
-        )
 
 
 def journal(options: Options) -> Journal:

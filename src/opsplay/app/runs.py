@@ -15,6 +15,7 @@ from opsplay.app.answers import Answer, check_answers, write_answers
 from opsplay.app.arranging import events_of, for_run, journal_plan, left_of
 from opsplay.app.cancelling import cancel as cancel_run
 from opsplay.app.cancelling import insist_on_open
+from opsplay.app.forecasting import with_forecasts
 from opsplay.app.going_on import earlier_of
 from opsplay.app.holding import held
 from opsplay.app.options import CheckResult, Options, RunResult
@@ -52,6 +53,7 @@ def check(playbook: Path, options: Options) -> CheckResult:
 
 def _plan(workshop: Workshop, book: Playbook, sites: Sequence[Site], tags: Sequence[str]) -> Plan:
     plan = plan_sites(book, sites, workshop.language, workshop.transport, tags, workshop.declare)
+    plan = with_forecasts(plan, workshop)
     return plan if workshop.options.any_hour else with_waits(plan, workshop.clock.now())
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from opsplay import cms, steps
+from opsplay.app.certificates import Certificates, scratch_environment
+from opsplay.app.indexes import FolderIndexes
 from opsplay.app.options import Options
+from opsplay.app.signing import Keys
 from opsplay.core.environment import Host
 from opsplay.core.errors import OpsplayError
 from opsplay.core.event import Event, State
@@ -59,6 +62,7 @@ class Workshop:
         self.redactor = Redactor()
         self.clock = options.clock
         self.language = _Language(options.inventory.parent)
+        self.keys = Keys(options.state, self.redactor.learn)
         self.pool = Pool(self._open)
         self._told: Callable[[Host, OpsplayError, int, float], None] = _untold
         self._vaults: dict[str, tuple[Vault, VaultSettings]] = {}
@@ -142,6 +146,9 @@ class Workshop:
             access_key=self._masked(settings.access_key),
             secret_key=self._masked(settings.secret_key),
             identity=self._masked(settings.identity),
+            expiry_access_key=self._masked(settings.expiry_access_key),
+            expiry_secret_key=self._masked(settings.expiry_secret_key),
+            signing_key=self._masked(settings.signing_key),
         )
 
     def _masked(self, secret: Secret | None) -> Secret | None:
@@ -187,6 +194,11 @@ class Workshop:
             concurrency=self.options.forks,
             any_hour=self.options.any_hour,
             epoch=self.epoch,
+            indexes=FolderIndexes(self.options.state / "indexes", self.clock),
+            signer=self.keys.signer,
+            trusted=self.keys.trusted,
+            scratch=scratch_environment,
+            certify=Certificates(self.options.state).keep,
         )
 
 

@@ -73,11 +73,12 @@ def run_tests(
 @verb(
     READING,
     help={
-        "only": "BENCHMARK to run: startup, compare or scale (all).",
+        "only": "BENCHMARK to run: startup, compare, scale or backups (all).",
         "hosts": "NUMBERS of hosts to compare at, such as 1,8,32.",
         "tools": "NAMES of tools to compare, such as opsplay,floor,pyinfra (all).",
         "rounds": "NUMBER of rounds of each tool (as many as each deserves).",
         "minutes": "MINUTES after which nothing more is begun (60).",
+        "scale": "SHARE of the full size of a site that is saved, in percent (100).",
         "quick": "opsplay and the floor alone, one round.",
         "write": "Write tables and plots into docs/benchmarks.md.",
         "json": "Print one JSON document.",
@@ -90,18 +91,21 @@ def bench(  # noqa: PLR0913, PLR0917 - one argument a flag
     tools: str = "",
     rounds: int = 0,
     minutes: int = 60,
+    scale: int = 0,
     quick: bool = False,
     write: bool = False,
     json: bool = False,
 ) -> ExitStatus:
-    """Measure opsplay against Ansible, mitogen, pyinfra and the floor.
+    """Measure opsplay against Ansible, mitogen, pyinfra and the floor; backups against restic and borgmatic.
 
     Installs them with pip into environments of their own, kept below ~/.cache/opsplay/bench, and starts its own sshd hosts on loopback. Status 1
     also says that a goal is not met. Let nothing else run meanwhile.
     """
     _at_home()
-    settings = {"only": only, "hosts": hosts, "tools": tools, "rounds": rounds or ""}
+    settings: dict[str, object] = {"only": only, "hosts": hosts, "tools": tools}
+    settings["rounds"] = rounds or ""
     settings["minutes"] = minutes
+    settings["scale"] = scale / 100 or ""
     words = [f"--{name}={quote(str(value))}" for name, value in settings.items() if value]
     flags = {"quick": quick, "write": write, "json": json}
     words += [f"--{name}" for name, given in flags.items() if given]

@@ -189,11 +189,12 @@ def rollback(
 @verb(
     CHANGING,
     positional=["site"],
-    iterable=["include"],
+    iterable=["include", "path"],
     help={
         "snapshot": "SNAPSHOT to bring back, as `backups` lists it, or `last` (last).",
         "to": "ENVIRONMENT to bring it back to (production).",
         "include": "PART to bring back: database or files; may be repeated (both).",
+        "path": "FILE or directory below the site's root, to bring back alone; may be repeated.",
         **_DIFF, **_ASKING, **WHERE,
     },
 )  # fmt: skip
@@ -203,6 +204,7 @@ def restore(  # noqa: PLR0913, PLR0917 - one argument a flag
     snapshot: str = "last",
     to: str = "production",
     include: tuple[str, ...] = (),
+    path: tuple[str, ...] = (),
     diff: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -222,7 +224,7 @@ def restore(  # noqa: PLR0913, PLR0917 - one argument a flag
     )
 
     def bring_back(options: Options) -> RunResult:
-        return app.restore(site, options, snapshot=snapshot, to=to, include=parts)
+        return app.restore(site, options, snapshot=snapshot, to=to, include=parts, paths=path)
 
     where = {"inventory": inventory, "state": state}
     return played(bring_back, where, yes=yes, diff=diff, json=json)

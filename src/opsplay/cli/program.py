@@ -136,8 +136,8 @@ def adopt() -> None:
 
 
 def spoken(name: str) -> str:
-    """Return a verb as it is typed: `logs` is a verb, and the name of a group."""
-    return "logs" if name == "logs.list" else name
+    """Return a verb as it is typed: `logs` and `backups` are verbs, and names of groups."""
+    return name.removesuffix(".list") if name in {"logs.list", "backups.list"} else name
 
 
 def _flags(context: Any) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Verbs that only look: logs, logs.verify, backups, doctor, version."""
+"""Verbs that only look: logs, logs.verify, doctor, version."""
 
 from __future__ import annotations
 
@@ -167,28 +167,6 @@ def verify(_context: Context, json: bool = False, state: str = ".opsplay") -> Ex
     else:
         show(verify_text(broken, count))
     return ExitStatus.DONE if broken is None else ExitStatus.FAILED
-
-
-@verb(REACHING, word="site", help={"site": "SITE whose backups are listed (all).", **WHERE})
-def backups(
-    _context: Context,
-    site: str = "",
-    json: bool = False,
-    inventory: str = "inventory",
-    state: str = ".opsplay",
-) -> None:
-    """List the backups that the vaults hold, newest first.
-
-    Only sealed ones are listed: those whose every part the storage itself has confirmed.
-    """
-    from opsplay import app
-    from opsplay.reports.backups import backups_data, backups_table
-
-    found = app.backups(options_of(inventory=inventory, state=state), site)
-    if json:
-        document("backups", {"backups": backups_data(found)})
-    else:
-        screen().print(backups_table(found, SystemClock().now()))
 
 
 @verb(REACHING, help={"limit": "PATTERN of sites whose hosts and vaults are looked at.", **WHERE})

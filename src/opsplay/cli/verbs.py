@@ -9,9 +9,13 @@ from opsplay.cli import (
     beginning,
     cancelling,
     developing,
+    drilling,
+    erasing,
+    keeping,
     playing,
     reading,
     scheduling,
+    vaulting,
     working,
 )
 
@@ -20,9 +24,11 @@ def _made() -> Collection:
     root = Collection(
         playing.run, playing.check_verb, playing.resume, playing.rollback, playing.restore,
         cancelling.cancel,
+        drilling.drill,
         approving.approve,
         working.serve, working.workers,
-        reading.backups, reading.doctor, reading.version,
+        erasing.erase, erasing.erasures,
+        reading.doctor, reading.version,
         beginning.init, beginning.demo, developing.run_tests, developing.bench,
         developing.soak,
     )  # fmt: skip
@@ -32,6 +38,7 @@ def _made() -> Collection:
         ),
         Collection("hosts", beginning.accept),
         Collection("dev", developing.lint, developing.schema),
+        Collection("vault", vaulting.probe, vaulting.setup),
         Collection("schedule", scheduling.list_, scheduling.tick, scheduling.install),
     )
     for group in groups:
@@ -40,6 +47,9 @@ def _made() -> Collection:
     logs = Collection("logs", reading.verify)
     logs.add_task(reading.logs, name="list", default=True)
     root.add_collection(logs)
+    backups = Collection("backups", keeping.verify, keeping.expire, keeping.clear)
+    backups.add_task(keeping.backups, name="list", default=True)
+    root.add_collection(backups)
     return root
 
 

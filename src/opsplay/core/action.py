@@ -61,6 +61,8 @@ class Store:
     exclude: tuple[str, ...] = ()
     """Paths below the root that are left out."""
     label: str = ""
+    full: bool = False
+    """Save every file anew, not only what changed since the last snapshot of the month."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Restore:
 
     snapshot: str
     include: tuple[str, ...] = ("database", "files")
+    paths: tuple[str, ...] = ()
+    """Only these files or directories, relative to the root; empty: all of it."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +130,39 @@ class Await:
     note: str = ""
 
 
-Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun | Await
+@dataclass(frozen=True)
+class Drill:
+    """Restore a snapshot to a scratch environment, prove that it works, certify it, clear it away.
+
+    Nothing of production is asked or changed.
+    """
+
+    snapshot: str
+    """`last`: the newest good one."""
+    pages: tuple[str, ...] = ("/",)
+    contains: tuple[str, ...] = ()
+    """Texts that the first page must show."""
+    give_up_after: float = 43200.0
+    """Seconds after which the drill is ended."""
+
+
+@dataclass(frozen=True)
+class Erase:
+    """Carry out requests of the ledger of erasures in the environment's database.
+
+    Only their names are here: whom they mean stands in the ledger, encrypted, and nowhere else.
+    """
+
+    requests: tuple[str, ...]
+
+
+Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun | Await | Drill | Erase
 
 _ACTIONS: Mapping[str, type[Any]] = MappingProxyType(
-    {kind.__name__: kind for kind in (Shell, Write, Store, Restore, Clone, Visit, UndoRun, Await)}
+    {
+        kind.__name__: kind
+        for kind in (Shell, Write, Store, Restore, Clone, Visit, UndoRun, Await, Drill, Erase)
+    }
 )
 
 
@@ -160,7 +193,7 @@ def from_data(data: Mapping[str, Any]) -> Action:
     if settings.get("secrets"):
         msg = "an action with secrets cannot be made from the journal"
         raise ValueError(msg)
-    if "pages" in settings:
+    if data["action"] == "Visit":
         settings["pages"] = tuple(Page(**page) for page in settings["pages"])
     action: Action = _ACTIONS[data["action"]](**settings)
     return action

@@ -71,6 +71,21 @@ class LogPosition:
     bytes: int
 
 
+@dataclass(frozen=True)
+class DatabaseAccess:
+    """A database for a scratch environment, and what the site was where it comes from."""
+
+    name: str
+    user: str
+    password: str
+    host: str
+    """`localhost:/path/of/socket`, or `host:port`."""
+    old_url: str
+    """Address of the site that was saved."""
+    old_root: str
+    """Its directory there."""
+
+
 class Driver(Protocol):
     """One CMS, bound to one environment.
 
@@ -86,6 +101,8 @@ class Driver(Protocol):
     """What its modules are called: `plugin`."""
     fatal_signs: tuple[str, ...]
     """Texts that mean a broken page, whatever the status code."""
+    configuration: tuple[str, ...]
+    """Files below the root that hold the access to the database, and differ in each environment."""
 
     def facts(self) -> Query[Facts]:
         """Ask for versions, modules and offers; leaves the database as it was."""
@@ -145,6 +162,13 @@ class Driver(Protocol):
         """Replace the site's tables by the SQL on standard input; no boot."""
         ...
 
+    def apply_sql(self) -> str:
+        """Run the SQL on standard input in the site's database, ending at the first error; no boot.
+
+        Prints the rows of its answers, columns separated by tabs, without headings.
+        """
+        ...
+
     def pack_files(self, exclude: Iterable[str] = ()) -> str:
         """Write a tar archive of the root to standard output. No boot.
 
@@ -152,11 +176,21 @@ class Driver(Protocol):
         """
         ...
 
-    def unpack_files(self, *, keep_configuration: bool = False) -> str:
+    def files_left_out(self, exclude: Iterable[str] = ()) -> str:
+        """Print what a backup leaves out, one shell pattern a line, like `./wp-content/cache`.
+
+        A pattern is anchored at the root, and stands for all below it too; `*` matches `/` as well.
+        """
+        ...
+
+    def unpack_files(self, *, keep_configuration: bool = False, fill: str = "") -> str:
         """Replace the root's files by the tar archive on standard input; no boot.
 
         Files that the archive does not hold are removed. `keep_configuration`: leave the CMS's own
-        configuration file (database access) as it is on this environment.
+        configuration file (database access) as it is on this environment. `fill`: shell text that
+        makes the empty directory `$new` the new site, in place of the archive; when the new site
+        stands, the same text is run with the site as it was in `$old`, which it keeps or removes.
+        Each time in a subshell; in the first, `old` is empty.
         """
         ...
 
@@ -170,6 +204,30 @@ class Driver(Protocol):
 
     def error_log(self) -> Query[LogPosition]:
         """Ask where PHP's error log is and how long."""
+        ...
+
+    def watermarks(self) -> Query[Mapping[str, str]]:
+        """Ask how far the site is; no boot.
+
+        `orders`, `last_order_id`, `last_order_at`, `customers`, `users`, `posts`, `last_post_id`,
+        `last_post_at`, `comments`, as far as the site has them, and `rows:TABLE` for every table.
+        Times are ISO 8601, in UTC.
+        """
+        ...
+
+    def use_database(self, access: DatabaseAccess) -> str:
+        """Make the site's own configuration, as restored, fit a scratch environment; no boot.
+
+        It names that database from now on, and no old address nor directory of the site; the CMS
+        may call nobody.
+        """
+        ...
+
+    def clear_away(self) -> str:
+        """Remove the site's files and tables, and leave its configuration; refuses on production.
+
+        No boot. Safe where there is nothing.
+        """
         ...
 
 

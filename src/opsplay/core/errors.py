@@ -152,6 +152,12 @@ class StepFailed(OpsplayError):
     """A step did not reach what it declared."""
 
 
+class DrillFailed(StepFailed):
+    """A restore drill did not prove its backup, or a promise to the client was not kept."""
+
+    exit_status = ExitStatus.DRILL_FAILED
+
+
 class OutcomeUnknown(StepFailed):
     """An act was ended from outside and left no status: it may have been done, or half done."""
 

@@ -51,6 +51,8 @@ EventKind: TypeAlias = Literal[
     "approval_asked",  # stage, step, by, note, plan_hash, expires, what: [changes as rehearsed]
     "approved",  # stage, step, plan_hash, by, who (login), note
     "refused",  # stage, step, plan_hash, by, who (login), note
+    "drill_measured",  # environment, snapshot, restore, checks, rto, rpo: as in core.certificate
+    "drill_verdict",  # environment, snapshot, verdict, reasons, certificate (where it lies)
     "rollback_started",  # reason, environment
     "undo_intent",  # of (sequence number of the intent undone), what, action, job
     "undo_result",  # of, outcome, detail, seconds

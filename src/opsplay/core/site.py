@@ -10,6 +10,7 @@ from typing import Any
 from opsplay.core.drivers import Driver, driver_for
 from opsplay.core.environment import Environment
 from opsplay.core.errors import InvalidInput
+from opsplay.kit.secret import Secret
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Site:
     client: str = ""
     tags: tuple[str, ...] = ()
     vault: str = ""
+    recipients: tuple[str, ...] = ()
+    """age public keys of the client; they replace the vault's. Empty: the vault's are used."""
+    identity: Secret | None = None
+    """age identity of the client; needed only to restore."""
     language: str = "en"
     plan: str = "essentiel"
     promises: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime
-from types import MappingProxyType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Literal
 
 from opsplay.core.errors import UnreadableAnswer
+from opsplay.core.strict_json import plain, read
 
 SCHEMA = 1
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Segment:
     sha256: str
     """Hexadecimal, of the object as it is stored."""
     version_id: str = ""
+    retain_until: datetime | None = None
+    """Until when the storage refuses to delete it; None: not locked."""
+    md5: str = ""
+    """Hexadecimal; only where the storage tells this in place of SHA-256 (`Vault.checksum`)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Stream:
     """One thing that was saved: concatenate the segments, decrypt, decompress."""
 
     name: str
-    """`database` or `files`."""
+    """`database`, or `files-NN`: a pack, which is a tar archive of some of the files."""
     type: Literal["db", "files"]
     compression: Literal["zstd", "gzip", "none"]
     raw_bytes: int
@@ -47,11 +51,62 @@ class Stream:
     trailer_ok: bool | None
     """Whether the dump ended with its own last line; None for files."""
     segments: tuple[Segment, ...]
+    snap: str = ""
+    """The earlier snapshot that made it, whose pack is needed still; empty: made by this one."""
+    seconds: float = 0.0
+    """How long it took to save."""
 
     @property
     def stored_bytes(self) -> int:
         """Return how many bytes the vault holds for this stream."""
         return sum(segment.bytes for segment in self.segments)
+
+    @property
+    def part(self) -> str:
+        """Return what a playbook calls it: `database` or `files`."""
+        return "database" if self.type == "db" else "files"
+
+    @property
+    def pack(self) -> str:
+        """Return the name that the segments' keys share, as the index names a pack."""
+        return self.segments[0].key.rpartition("/")[2].rpartition(".")[0] if self.segments else ""
+
+
+@dataclass(frozen=True)
+class FileIndex:
+    """Where the list of all files of a snapshot lies (`core.index` is its form), and its sums."""
+
+    segment: Segment
+    """gzip, then age; one object."""
+    raw_sha256: str
+    """Of the plain text."""
+    files: int
+    """Entries, directories and links counted as well."""
+    bytes: int
+    """Of all files, as they are on the host."""
+    added: int
+    changed: int
+    removed: int
+    """Since the snapshot before; a full backup has no such: `added` counts everything."""
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """What was seen of a living site while it was saved."""
+
+    surveyed_at: datetime
+    """When the files were listed."""
+    finished_at: datetime
+    """When the last of them was packed."""
+    changing: tuple[str, ...] = ()
+    """Paths that changed while they were packed; at most 100 of each are named."""
+    vanished: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    code_changed: tuple[str, ...] = ()
+    """Paths of code that is new, or differs from the snapshot before."""
+    watermarks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """How far the shop was just before the dump: `orders`, `last_order_id`, `last_order_at`,
+    `customers` and what else the driver tells."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +148,9 @@ class Recipient:
 class Snapshot:
     """One sealed backup of one environment of a site.
 
-    Left out until they exist, and then added without a new schema number: `index`, `deleted_list`,
-    `change_ratio` (increments), `consistency` (order marks), `verified` (drills).
+    A manifest names all that is needed to restore it, packs of earlier snapshots included: nothing
+    has to be read to know what it stands on. Fields that a manifest of an earlier opsplay lacks
+    have their defaults; schema 1 covers all of them.
     """
 
     site: str
@@ -113,6 +169,7 @@ class Snapshot:
     source: Source
     recipients: tuple[Recipient, ...]
     streams: tuple[Stream, ...]
+    """All that a restore needs; those with a `snap` were made by an earlier snapshot."""
     restore_order: tuple[str, ...]
     """Names of streams: what comes back first."""
     previous_snap_sha256: str
@@ -122,6 +179,15 @@ class Snapshot:
     crypto: Literal["age"] = "age"
     base: tuple[str, ...] = ()
     """Snapshots whose parts are needed as well; empty for a full one."""
+    index: FileIndex | None = None
+    """None: without files."""
+    consistency: Consistency | None = None
+    suspect: tuple[str, ...] = ()
+    """Why this looks like damage (ransomware, a wiped site), in words; empty: it does not."""
+    plan: str = ""
+    """The maintenance plan that the locks were chosen by."""
+    full_because: str = ""
+    """Why every file was saved anew; empty for an increment."""
     schema: int = field(default=SCHEMA)
 
     @property
@@ -136,13 +202,26 @@ class Snapshot:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """Return the segments of all streams, in order."""
-        return tuple(segment for stream in self.streams for segment in stream.segments)
+        """Return the segments of all streams, in order, and the index."""
+        found = tuple(segment for stream in self.streams for segment in stream.segments)
+        return (*found, self.index.segment) if self.index else found
 
     @property
     def stored_bytes(self) -> int:
-        """Return how many bytes the vault holds, the manifest left out."""
+        """Return how many bytes a restore needs, the manifest left out."""
         return sum(segment.bytes for segment in self.segments)
+
+    @property
+    def added_bytes(self) -> int:
+        """Return how many bytes this snapshot itself put into the vault."""
+        own = sum(stream.stored_bytes for stream in self.streams if not stream.snap)
+        return own + (self.index.segment.bytes if self.index else 0)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return what it holds: `database`, `files` or both."""
+        held = {stream.part for stream in self.streams} | ({"files"} if self.index else set())
+        return tuple(part for part in ("database", "files") if part in held)
 
     def stream(self, name: str) -> Stream | None:
         """Return the stream of this name, or None."""
@@ -156,7 +235,7 @@ def site_prefix(site: str) -> str:
 
 def to_json(snapshot: Snapshot) -> bytes:
     """Return the canonical text of the manifest."""
-    text = json.dumps(_plain(snapshot), indent=1, sort_keys=True, ensure_ascii=True)
+    text = json.dumps(plain(snapshot), indent=1, sort_keys=True, ensure_ascii=True)
     return text.encode() + b"\n"
 
 
@@ -182,62 +261,4 @@ def from_json(text: bytes, where: str = "manifest") -> Snapshot:
             f"{where} has schema {schema!r}; this opsplay reads schema {SCHEMA}",
             next_command="restore by the README.txt beside it, or use a newer opsplay",
         )
-    return _read(Snapshot, data, where)
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case tuple():
-            return [_plain(one) for one in value]
-        case Mapping():
-            return dict(value)
-        case _ if is_dataclass(value):
-            return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-        case _:
-            return value
-
-
-def _read(kind: type[T], data: Any, where: str) -> T:
-    """Return `data` as a value of `kind`, or raise with the path of what is wrong."""
-    if is_dataclass(kind) and isinstance(data, dict):
-        return _read_fields(kind, data, where)
-    if kind is datetime and isinstance(data, str):
-        return _read_time(data, where)  # type: ignore[return-value]  # T is datetime here
-    parts, arguments = get_origin(kind), get_args(kind)
-    if parts is tuple and isinstance(data, list):
-        items = enumerate(data)
-        return tuple(_read(arguments[0], one, f"{where}[{n}]") for n, one in items)  # type: ignore[return-value]
-    if parts is Mapping and isinstance(data, dict):
-        read = {key: _read(arguments[1], one, f"{where}.{key}") for key, one in data.items()}
-        return MappingProxyType(read)  # type: ignore[return-value]
-    if _fits(kind, data):
-        return data  # type: ignore[no-any-return]
-    raise UnreadableAnswer(f"{where}: {data!r} is not what belongs here")
-
-
-def _fits(kind: Any, data: Any) -> bool:
-    if get_origin(kind) is Literal:
-        return data in get_args(kind)
-    if get_origin(kind) is UnionType:
-        return any(_fits(one, data) for one in get_args(kind))
-    return type(data) is kind
-
-
-def _read_fields(kind: type[T], data: Mapping[str, Any], where: str) -> T:
-    hints = get_type_hints(kind)
-    known = fields(kind)  # type: ignore[arg-type]  # the caller made sure that it is a dataclass
-    missing = [one.name for one in known if one.name not in data]
-    if missing:
-        raise UnreadableAnswer(f"{where}: field `{missing[0]}` is missing")
-    return kind(
-        **{one.name: _read(hints[one.name], data[one.name], f"{where}.{one.name}") for one in known}
-    )
-
-
-def _read_time(text: str, where: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError as error:
-        raise UnreadableAnswer(f"{where}: {text!r} is not a time") from error
+    return read(Snapshot, data, where)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from opsplay.core.errors import UnreadableAnswer
+from opsplay.core.errors import ExitStatus, UnreadableAnswer
 from opsplay.core.event import Event, EventKind
 from opsplay.core.playbook import Playbook
 from opsplay.core.query import Answer, Query, T
@@ -43,6 +43,8 @@ class Context:
     """Seconds for which visitors were kept out."""
     stages: tuple[PlannedStage, ...] = ()
     """The plan's stages: what an approval is asked for."""
+    failed_as: ExitStatus = ExitStatus.FAILED
+    """The exit status that a failed stage gives the site."""
     left_out: set[tuple[str, int]] = field(default_factory=set)
     """(stage, step) of the steps that were skipped."""
 

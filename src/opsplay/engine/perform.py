@@ -11,6 +11,8 @@ from opsplay.core.action import (
     Action,
     Await,
     Clone,
+    Drill,
+    Erase,
     Restore,
     Shell,
     Store,
@@ -18,30 +20,33 @@ from opsplay.core.action import (
     Visit,
     Write,
 )
-from opsplay.core.errors import Interrupted, UnreadableAnswer
-from opsplay.core.event import Progress
 from opsplay.core.query import Answer
 from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.approval import await_answer
 from opsplay.engine.clone import copy
 from opsplay.engine.context import PASS_HEADER, Context, Surroundings
+from opsplay.engine.erase_act import erase
 from opsplay.engine.job import Job, JobReport, JobState
+from opsplay.engine.keys import opened
 from opsplay.engine.outcome import Outcome
 from opsplay.engine.restore import bring_back
 from opsplay.engine.snapshots import find
-from opsplay.engine.store import take
-from opsplay.engine.tools import Tools
+from opsplay.engine.store_act import stoppable, store
 from opsplay.engine.undo import undo_run
 from opsplay.engine.watch import smoke
 
 
-def perform(  # noqa: PLR0911 - one return an action
+def perform(  # noqa: C901, PLR0911 - one return an action
     context: Context, action: Action, around: Surroundings, sequence: int
 ) -> Outcome:
     """Do it. `sequence`: of the journalled intent, which names the job on the host.
 
     Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted, Waiting.
     """
+    if isinstance(action, Drill):
+        from opsplay.engine.drill import drill
+
+        return drill(context, action)  # before all else: the environment's host may be gone
     environment = around.environment
     job = context.job(environment, around.stage, sequence)
     match action:
@@ -51,7 +56,7 @@ def perform(  # noqa: PLR0911 - one return an action
             run_shell(job, Shell(write_script(action)))
             return Outcome(f"wrote {action.path}")
         case Store():
-            return _store(context, action, around, sequence)
+            return store(context, action, around, sequence)
         case Restore():
             return _restore(context, action, around, job)
         case Clone():
@@ -63,6 +68,8 @@ def perform(  # noqa: PLR0911 - one return an action
             return Outcome(f"undid run {undone}", {"undone": undone})
         case Await():
             return Outcome(await_answer(context, action, around))
+        case Erase():
+            return erase(context, action, around)
         case _:
             assert_never(action)
 
@@ -76,39 +83,6 @@ def _told(report: JobReport) -> Outcome:
     return Outcome(lines[-1], facts)
 
 
-def _store(context: Context, action: Store, around: Surroundings, sequence: int) -> Outcome:
-    site, tools = context.at(around.environment), context.tools
-    vault, settings = tools.vault(site.vault)
-
-    def retried(error: str, attempt: int, seconds: float) -> None:
-        context.write("retry", error=error, attempt=attempt, wait_seconds=round(seconds, 2))
-
-    snapshot = take(
-        action,
-        site,
-        context.transport(around.environment),
-        vault,
-        settings,
-        run=context.run,
-        attempt=sequence,  # unique in the journal: no attempt ever meets the objects of another
-        clock=tools.clock,
-        progress=_stoppable(tools),
-        segment_bytes=tools.segment_bytes,
-        retried=retried,
-        cms_version=_version(context, around.environment),
-    )
-    stored = sum(segment.bytes for stream in snapshot.streams for segment in stream.segments)
-    detail = f"snapshot {snapshot.snap}, {stored / 1e6:.1f} MB, confirmed by the storage"
-    return Outcome(detail, {"snapshot": snapshot.snap, "bytes": stored})
-
-
-def _version(context: Context, environment: str) -> str:
-    try:
-        return context.ask(environment, context.at(environment).cms.facts()).version
-    except UnreadableAnswer:
-        return ""  # a site too broken to tell its version is saved all the same
-
-
 def _answer(report: JobReport) -> Answer:
     ended = report.state == JobState.ENDED
     return Answer(report.exit_status if ended else 255, report.output, report.errors)
@@ -117,32 +91,21 @@ def _answer(report: JobReport) -> Answer:
 def _restore(context: Context, action: Restore, around: Surroundings, job: Job) -> Outcome:
     environment, tools = around.environment, context.tools
     site = context.at(environment)
-    vault, settings = tools.vault(site.vault)
+    vault, settings = opened(tools, site)
     snapshot = find(vault, site.name, action.snapshot)
     known = around.headers.get(PASS_HEADER, "")
-    bring_back(
+    restored = bring_back(
         snapshot,
         site,
         context.transport(environment),
         vault,
         settings,
         include=action.include,
+        paths=action.paths,
         clock=tools.clock,
-        progress=_stoppable(tools),
+        progress=stoppable(tools),
         switch=lambda script: _answer(job.run(script)),
         door=hashlib.sha256(known.encode()).hexdigest() if known else "",
+        trusted=tools.trusted(settings),
     )
-    return Outcome(
-        f"snapshot {snapshot.snap} is back in {environment}", {"snapshot": snapshot.snap}
-    )
-
-
-def _stoppable(tools: Tools) -> Progress:
-    """Return a progress that ends the stream it is told of, once nothing may be waited for."""
-
-    def progress(site: str, what: str, done: float, total: float) -> None:
-        tools.progress(site, what, done, total)
-        if tools.stop.at_once or tools.stop.killing:
-            raise Interrupted(f"stopped at once, in the middle of the {what}", site=site)
-
-    return progress
+    return Outcome(str(restored), {"snapshot": snapshot.snap, "forecast": str(restored.forecast)})

@@ -24,6 +24,7 @@ FORKS = 16
 _WORST_FIRST = (
     ExitStatus.INTERRUPTED,
     ExitStatus.FAILED,
+    ExitStatus.DRILL_FAILED,
     ExitStatus.ROLLED_BACK,
     ExitStatus.INVALID,
     ExitStatus.UNREACHABLE,

@@ -113,7 +113,7 @@ def _unplannable(context: Context, error: OpsplayError) -> SiteResult:
 
 def _ended(context: Context, state: State, detail: str) -> SiteResult:
     rolled_back = state == State.ROLLED_BACK
-    status = ExitStatus.ROLLED_BACK if rolled_back else ExitStatus.FAILED
+    status = ExitStatus.ROLLED_BACK if rolled_back else context.failed_as
     if context.tools.stop.cancelled_by:
         status = ExitStatus.INTERRUPTED
     return SiteResult(context.site.name, state, status, detail)
@@ -143,6 +143,8 @@ def _recall(context: Context) -> None:
                 context.left_out.add((stage.name, int(end.data["step"])))
         for intent in stage.intents:
             if _failed(stage, intent.sequence):
+                if intent.data["action"]["action"] == "Drill":
+                    context.failed_as = ExitStatus.DRILL_FAILED
                 continue
             environment = str(intent.data["environment"])
             result = stage.results.get(intent.sequence)

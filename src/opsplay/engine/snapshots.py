@@ -1,38 +1,47 @@
-"""What the vault holds: sealed snapshots, and whether the storage still has every part."""
+"""What the vault holds: sealed snapshots, their indexes, and whether every part is still there."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import re
+import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from opsplay.core import index
 from opsplay.core.errors import UnreadableAnswer, VaultRefused
+from opsplay.core.index import Entry
 from opsplay.core.snapshot import Segment, Snapshot, from_json, site_prefix
-from opsplay.core.vault import Vault
+from opsplay.core.vault import Vault, VaultSettings
 
 _MANIFEST = re.compile(r"v1/[^/]+/[^/]+/snap/[^/]+\.json\Z")
 _AT_ONCE = 8
 
 
-def manifest_keys(vault: Vault, site_name: str) -> tuple[str, ...]:
-    """Return the keys of the sealed snapshots' manifests, oldest first."""
-    listed = (one.key for one in vault.keys(site_prefix(site_name)))
+def manifest_keys(vault: Vault, site_name: str, chain: str = "") -> tuple[str, ...]:
+    """Return the keys of the sealed snapshots' manifests, oldest first; `chain`: of one month."""
+    prefix = f"{site_prefix(site_name)}{chain}/snap/" if chain else site_prefix(site_name)
+    listed = (one.key for one in vault.keys(prefix))
     return tuple(sorted(key for key in listed if _MANIFEST.match(key)))
 
 
-def snapshots(vault: Vault, site_name: str) -> tuple[Snapshot, ...]:
+def snapshots(vault: Vault, site_name: str, chain: str = "") -> tuple[Snapshot, ...]:
     """Return the site's sealed snapshots, newest last. A backup without a manifest is none.
 
     Raises:
         UnreadableAnswer: a manifest cannot be read; it is named.
     """
-    keys = manifest_keys(vault, site_name)
+    keys = manifest_keys(vault, site_name, chain)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return tuple(pool.map(lambda key: load(vault, key), keys))
 
 
 def find(vault: Vault, site_name: str, snap: str, environment: str = "production") -> Snapshot:
-    """Return the snapshot of that name; `last` stands for the newest of `environment`.
+    """Return the snapshot of that name; `last` stands for the newest good one of `environment`.
+
+    One that looks like damage (`suspect`) is only returned when it is asked for by its name, or
+    when there is no other.
 
     Raises:
         VaultRefused: there is none.
@@ -40,10 +49,15 @@ def find(vault: Vault, site_name: str, snap: str, environment: str = "production
     keys = manifest_keys(vault, site_name)
     if snap != "last":
         keys = tuple(key for key in keys if key.endswith(f"/{snap}.json"))
-    for key in reversed(keys):
-        found = load(vault, key)
-        if snap != "last" or found.environment == environment:
+    fitting = (load(vault, key) for key in reversed(keys))
+    doubtful: Snapshot | None = None
+    for found in fitting:
+        if snap != "last" or (found.environment == environment and not found.suspect):
             return found
+        if doubtful is None and found.environment == environment:
+            doubtful = found
+    if doubtful is not None:
+        return doubtful
     raise VaultRefused(
         f"vault {vault.name} holds no backup {snap}",
         site=site_name,
@@ -64,6 +78,39 @@ def text(vault: Vault, key: str) -> bytes:
     return b"".join(vault.get(key))
 
 
+def index_text(vault: Vault, snapshot: Snapshot, settings: VaultSettings) -> bytes:
+    """Return the index of a snapshot's files as text, every proof right; empty: without files.
+
+    Raises:
+        InvalidInput: no identity is configured.
+        VaultRefused: it is not what the manifest says, or no identity fits.
+    """
+    if snapshot.index is None:
+        return b""
+    import pyrage  # type: ignore[import-untyped]  # ships no types
+
+    from opsplay.engine.restore_stream import identities
+
+    keys = identities(settings)
+    segment = snapshot.index.segment
+    body = text(vault, segment.key)
+    if (len(body), hashlib.sha256(body).hexdigest()) != (segment.bytes, segment.sha256):
+        raise _damaged(vault, snapshot, "it is not what was stored")
+    try:
+        plain = gzip.decompress(pyrage.decrypt(body, list(keys)))
+    except (pyrage.DecryptError, OSError, EOFError, zlib.error) as error:
+        raise _damaged(vault, snapshot, str(error)) from error
+    if index.sha256(plain) != snapshot.index.raw_sha256:
+        raise _damaged(vault, snapshot, "its text is not what was saved")
+    return plain
+
+
+def entries(vault: Vault, snapshot: Snapshot, settings: VaultSettings) -> tuple[Entry, ...]:
+    """Return every file, directory and link of a snapshot, sorted by path. Raises as above."""
+    plain = index_text(vault, snapshot, settings)
+    return index.from_text(plain, snapshot.key) if plain else ()
+
+
 def verify_listing(vault: Vault, snapshot: Snapshot) -> tuple[str, ...]:
     """Return what the storage lacks or holds differently; empty: level 1 is fulfilled.
 
@@ -75,13 +122,22 @@ def verify_listing(vault: Vault, snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(sorted([*problems, *_unsealed(vault, snapshot)]))
 
 
+def _damaged(vault: Vault, snapshot: Snapshot, why: str) -> VaultRefused:
+    where = snapshot.index.segment.key if snapshot.index else snapshot.snap
+    return VaultRefused(
+        f"vault {vault.name}: the index of files {where} cannot be read: {why}",
+        site=snapshot.site,
+        next_command=f"opsplay backups.verify {snapshot.site}",
+    )
+
+
 def _problem(vault: Vault, segment: Segment) -> str:
     found = vault.head(segment.key)
     if found is None:
         return f"{segment.key} is missing"
     if found.bytes != segment.bytes:
         return f"{segment.key} has {found.bytes} bytes in place of {segment.bytes}"
-    if found.sha256 != segment.sha256:
+    if not found.holds(segment.bytes, segment.sha256, segment.md5):
         return f"{segment.key} is damaged: its SHA-256 is not the manifest's"
     return ""
 

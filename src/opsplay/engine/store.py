@@ -1,68 +1,46 @@
-"""Take a backup: the host's streams into the vault, confirmed segment by segment, then sealed.
+"""Take a backup: the database, then what changed of the files, confirmed piece by piece, then sealed.
 
 The manifest is the last object written. What has no manifest is not a backup and is never listed.
+The files are looked at after the dump was taken: a file that a row names is then in the backup.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from opsplay import __version__
 from opsplay.core.action import Store
-from opsplay.core.errors import InvalidInput, LineCut
+from opsplay.core.errors import InvalidInput
 from opsplay.core.event import Progress
+from opsplay.core.retention import locked_until, plan_named
 from opsplay.core.site import Site
 from opsplay.core.snapshot import (
     CmsFacts,
+    Consistency,
     HostFacts,
     Recipient,
     Snapshot,
     Source,
     Stream,
-    site_prefix,
-    to_json,
 )
 from opsplay.core.transport import Transport
 from opsplay.core.vault import Vault, VaultSettings
-from opsplay.engine.snapshots import manifest_keys, text
-from opsplay.engine.store_dialogue import Dialogue, Retried
-from opsplay.engine.store_readme import readme
-from opsplay.engine.store_script import BLOCK, Saved, host_script
+from opsplay.engine.signature import Signer
+from opsplay.engine.store_dialogue import Retried
+from opsplay.engine.store_last import Indexes, Last, Search
+from opsplay.engine.store_naming import Naming
+from opsplay.engine.store_packs import PACK_BYTES
+from opsplay.engine.store_script import BLOCK, Saved
+from opsplay.engine.store_seal import previous, seal
+from opsplay.engine.store_sending import DATABASE, Sending
+from opsplay.engine.store_tree import Locks, SavedFiles, save_files
+from opsplay.engine.watermarks import over_the_dump
 from opsplay.kit.clock import Clock
 
 SEGMENT_BYTES = 16 << 20
-_KINDS: dict[str, Literal["db", "files"]] = {"database": "db", "files": "files"}
-_ORDER = ("database", "files")
-"""The database first: a file that a row names is then in the backup."""
-
-
-@dataclass(frozen=True)
-class _Naming:
-    """Where the parts of one attempt go. Nothing is ever overwritten: an attempt has own keys."""
-
-    site: str
-    run: str
-    attempt: int
-    started: datetime
-
-    @property
-    def chain(self) -> str:
-        return f"{self.started:%Y-%m}"
-
-    @property
-    def snap(self) -> str:
-        return f"{self.started:%Y%m%dT%H%M%S}-{self.run.rpartition('-')[2]}"
-
-    def stream(self, name: str, compression: str) -> str:
-        ending = f"{'zst' if compression == 'zstd' else 'gz'}.age"
-        folder = f"{site_prefix(self.site)}{self.chain}"
-        if name == "database":
-            return f"{folder}/db/{self.snap}-database-{self.attempt}.sql.{ending}"
-        return f"{folder}/pack/{self.snap}-00-{self.attempt}.tar.{ending}"
+_ORDER = (DATABASE, "files")
 
 
 def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
@@ -79,8 +57,17 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     segment_bytes: int = SEGMENT_BYTES,
     retried: Retried = lambda _error, _attempt, _wait: None,
     cms_version: str = "",
+    plan: str = "",
+    indexes: Indexes | None = None,
+    watermarks: Callable[[], Mapping[str, str]] = dict,
+    signer: Signer | None = None,
+    pack_bytes: int = PACK_BYTES,
 ) -> Snapshot:
     """Back the site's environment up and return the sealed snapshot.
+
+    `plan` names the maintenance plan that the locks are chosen by; empty: the site's. `indexes` is
+    where the controller keeps the last indexes of files. `watermarks` tells how far the shop is,
+    and is asked right before and right after the dump. `signer` signs the manifest; None: nobody does.
 
     Raises:
         InvalidInput: nobody is named who could decrypt, or nothing to save.
@@ -88,71 +75,33 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
         Unreachable, VaultRefused: the storage; nothing was sealed.
         LineCut: the line broke; nothing was sealed. Try again with the next `attempt`.
     """
-    names = _wanted(store, settings, segment_bytes)
-    naming = _Naming(site.name, run, attempt, clock.now())
-    dialogue = Dialogue(
-        channel=transport.open(_script(names, store, site, settings, segment_bytes)),
-        vault=vault,
-        site=site.name,
-        clock=clock,
-        segment_bytes=segment_bytes,
-        stored=_shown(progress, site.name),
-        retried=retried,
+    _check(store, settings, segment_bytes)
+    naming = Naming(site.name, run, attempt, clock.now())
+    last = Search(store, site, vault, settings, naming, indexes).last()
+    locks = _locks(settings, plan or site.plan, store, naming, last)
+    sending = Sending(
+        site, transport, vault, settings, naming, clock, progress, segment_bytes, retried
     )
-    streams = _converse(dialogue, names, naming)
-    host, cms = _host_facts(site, dialogue), CmsFacts(site.cms_name, site.here.url, cms_version)
-    whole = _manifest(store, site, settings, naming, streams, host, cms)
+    marks = watermarks() if DATABASE in store.include else {}
+    database = sending.send(_dump(store, site), locks.others)
+    marks = over_the_dump(marks, watermarks()) if marks else marks
+    saved = None
+    if "files" in store.include:
+        saved = save_files(store, sending, last, locks, indexes, pack_bytes, cms_version)
+    cms = CmsFacts(site.cms_name, site.here.url, cms_version)
+    whole = _manifest(store, sending, database, saved, last, cms)
     snapshot = replace(
-        whole, sealed_at=clock.now(), previous_snap_sha256=_previous(vault, site.name)
+        whole,
+        consistency=_consistency(whole, marks),
+        plan=plan or site.plan,
+        sealed_at=clock.now(),
+        previous_snap_sha256=previous(vault, whole),
     )
-    _seal(vault, snapshot, settings)
+    seal(vault, snapshot, settings, signer, locks.others)
     return snapshot
 
 
-def _script(
-    names: tuple[str, ...], store: Store, site: Site, settings: VaultSettings, segment_bytes: int
-) -> str:
-    return host_script(
-        tuple(_saved(name, store, site) for name in names),
-        spool=f"{site.name}@{site.here.name}",
-        recipients=settings.recipients,
-        segment_bytes=segment_bytes,
-    )
-
-
-def _manifest(
-    store: Store,
-    site: Site,
-    settings: VaultSettings,
-    naming: _Naming,
-    streams: tuple[Stream, ...],
-    host: HostFacts,
-    cms: CmsFacts,
-) -> Snapshot:
-    """Return the manifest but for what is known only when it is sealed."""
-    return Snapshot(
-        site=site.name,
-        environment=site.here.name,
-        snap=naming.snap,
-        chain=naming.chain,
-        kind="full",
-        run_id=naming.run,
-        tool_version=__version__,
-        started_at=naming.started,
-        sealed_at=naming.started,
-        host=host,
-        cms=cms,
-        source=Source(site.here.root, store.exclude),
-        recipients=tuple(Recipient(one) for one in settings.recipients),
-        streams=streams,
-        restore_order=tuple(stream.name for stream in streams),
-        previous_snap_sha256="",
-        label=store.label,
-        attempt=naming.attempt,
-    )
-
-
-def _wanted(store: Store, settings: VaultSettings, segment_bytes: int) -> tuple[str, ...]:
+def _check(store: Store, settings: VaultSettings, segment_bytes: int) -> None:
     unknown = sorted(set(store.include) - set(_ORDER))
     if unknown or not store.include:
         raise InvalidInput(f"a backup includes `database` and `files`, not {unknown or 'nothing'}")
@@ -163,51 +112,75 @@ def _wanted(store: Store, settings: VaultSettings, segment_bytes: int) -> tuple[
         )
     if segment_bytes <= 0 or segment_bytes % BLOCK:
         raise InvalidInput(f"a segment is a multiple of {BLOCK} bytes, not {segment_bytes}")
-    return tuple(name for name in _ORDER if name in store.include)
 
 
-def _saved(name: str, store: Store, site: Site) -> Saved:
-    if name == "database":
-        return Saved(name, site.cms.dump_database(), has_trailer=True)
-    return Saved(name, site.cms.pack_files(store.exclude), has_trailer=False)
+def _locks(settings: VaultSettings, plan: str, store: Store, naming: Naming, last: Last) -> Locks:
+    """Return until when the storage is to refuse to delete what this backup stores."""
+    if settings.lock == "none":
+        return Locks(None, None)
+    full = "files" in store.include and last.base is None and last.first
+    rules = plan_named(plan)
+    return Locks(
+        others=locked_until(rules, naming.started, full=full),
+        packs=locked_until(rules, naming.started, full=full, packs=True),
+    )
 
 
-def _shown(progress: Progress, site: str) -> Callable[[str, int], None]:
-    return lambda stream, done: progress(site, f"backup of the {stream}", float(done), 0.0)
+def _dump(store: Store, site: Site) -> tuple[Saved, ...]:
+    if DATABASE not in store.include:
+        return ()
+    return (Saved(DATABASE, site.cms.dump_database(), has_trailer=True),)
 
 
-def _converse(dialogue: Dialogue, names: tuple[str, ...], naming: _Naming) -> tuple[Stream, ...]:
-    """Return the streams, all proofs right; the host's side has ended in any case."""
-    try:
-        dialogue.greet()
-        streams = tuple(
-            dialogue.stream(name, _KINDS[name], naming.stream(name, dialogue.compression))
-            for name in names
-        )
-        dialogue.farewell()
-        return streams
-    except LineCut:
-        raise
-    except BaseException:
-        dialogue.stop()
-        raise
-    finally:
-        dialogue.channel.close()
+def _manifest(
+    store: Store,
+    sending: Sending,
+    database: tuple[Stream, ...],
+    saved: SavedFiles | None,
+    last: Last,
+    cms: CmsFacts,
+) -> Snapshot:
+    """Return the manifest but for what is known only when it is sealed."""
+    site, naming = sending.site, sending.naming
+    streams = (*database, *(saved.streams if saved else ()))
+    return Snapshot(
+        site=site.name,
+        environment=site.here.name,
+        snap=naming.snap,
+        chain=naming.chain,
+        kind="incr" if last.base else "full",
+        run_id=naming.run,
+        tool_version=__version__,
+        started_at=naming.started,
+        sealed_at=naming.started,
+        host=_host_facts(sending, last),
+        cms=cms,
+        source=Source(site.here.root, store.exclude),
+        recipients=tuple(Recipient(one) for one in sending.settings.recipients),
+        streams=streams,
+        restore_order=tuple(stream.name for stream in streams),
+        previous_snap_sha256="",
+        label=store.label,
+        attempt=naming.attempt,
+        base=tuple(sorted({stream.snap for stream in streams if stream.snap})),
+        index=saved.index if saved else None,
+        consistency=saved.consistency if saved else None,
+        suspect=saved.suspect if saved else (),
+        full_because=last.full_because,
+    )
 
 
-def _host_facts(site: Site, dialogue: Dialogue) -> HostFacts:
-    tools = {name: version for name, version in dialogue.tools.items() if name != "os"}
-    return HostFacts(str(site.here.host), dialogue.tools.get("os", ""), tools)
+def _host_facts(sending: Sending, last: Last) -> HostFacts:
+    """Return what made the backup; where nothing had to be sent, what the last one knew of it."""
+    known = sending.tools
+    if not known and last.base:
+        known = {"os": last.base.host.os, **last.base.host.tools}
+    tools = {name: version for name, version in known.items() if name != "os"}
+    return HostFacts(str(sending.site.here.host), known.get("os", ""), tools)
 
 
-def _previous(vault: Vault, site_name: str) -> str:
-    """Return the SHA-256 of the newest manifest, as it is stored: each one vouches for the last."""
-    keys = manifest_keys(vault, site_name)
-    return hashlib.sha256(text(vault, keys[-1])).hexdigest() if keys else ""
-
-
-def _seal(vault: Vault, snapshot: Snapshot, settings: VaultSettings) -> None:
-    """Write the manual, then the manifest: from here on the backup exists."""
-    manual = f"{site_prefix(snapshot.site)}README.txt"
-    vault.put(manual, readme(snapshot.site, settings).encode(), replace=True)
-    vault.put(snapshot.key, to_json(snapshot))
+def _consistency(whole: Snapshot, marks: Mapping[str, str]) -> Consistency | None:
+    if not marks:
+        return whole.consistency
+    seen = whole.consistency or Consistency(whole.started_at, whole.started_at)
+    return replace(seen, watermarks=MappingProxyType(dict(marks)))

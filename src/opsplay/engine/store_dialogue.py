@@ -5,46 +5,48 @@ The host's word never counts: a segment is kept when the storage itself says its
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
-from typing import Literal, NoReturn
+from typing import Final, Literal
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential, wait_random
-
-from opsplay.core.errors import LineCut, StepFailed, UnreadableAnswer, VaultRefused
 from opsplay.core.snapshot import Segment, Stream
 from opsplay.core.transport import Channel
-from opsplay.core.vault import SignedPut, StoredObject, Vault
+from opsplay.core.vault import Vault, VaultSettings
+from opsplay.engine.host import program
+from opsplay.engine.store_encrypt import Encryption, sums
+from opsplay.engine.store_line import Line
+from opsplay.engine.store_script import Saved
+from opsplay.engine.store_survey import on_host
+from opsplay.engine.store_upload import Announced, NotStored, Retried, Upload, curl_config
 from opsplay.kit.clock import Clock
 
-Retried = Callable[[str, int, float], None]
-"""(error, attempt, seconds until the next): called before each new try, so that it is seen."""
+__all__ = ["Dialogue", "NotStored", "Retried", "curl_config"]
 
-_SECONDS_PER_PUT = 900
-_PUT_ATTEMPTS = 10
-_MOST_SEGMENTS = 100_000
-_SEG = re.compile(rb"SEG (\w+) (\d+) (\d+) ([0-9a-f]{64})\n")
-_RES = re.compile(rb"RES \d+ (\d+) (\d+) (\S+) ?(.*)\n")
-_PIPE = re.compile(
-    rb"PIPE (?P<name>\w+) src=(?P<src>\w+) tee=(?P<tee>\w+) comp=(?P<comp>\w+) enc=(?P<enc>\w+)"
-    rb" bytes=(?P<bytes>\d+) sha256=(?P<sha256>[0-9a-f]{64}) trailer=(?P<trailer>[-01])\n"
+_MOST_SEGMENTS: Final = 100_000
+_MOST_LOST: Final = 64 << 20
+"""Bytes of names that a host may say it did not pack."""
+_READY: Final = re.compile(
+    rb"READY comp=(zstd|gzip) crypt=(age|php|none) send=(curl|php|none) tar=(gnu|php|words)\n"
 )
-_BROKEN_PIPE = 141
-_STAGES = {"src": "what makes the data", "tee": "tee", "comp": "the compressor", "enc": "age"}
-
-
-class NotStored(VaultRefused):
-    """A segment did not arrive; worth another try with a new URL."""
+_SEG: Final = re.compile(rb"SEG ([\w-]+) (\d+) (\d+) ([0-9a-f]{64})(?: ([0-9a-f]{32}))?\n")
+_PIPE: Final = re.compile(
+    rb"PIPE (?P<name>[\w-]+) src=(?P<src>\w+) tee=(?P<tee>\w+) comp=(?P<comp>[\w-]+)"
+    rb" enc=(?P<enc>[\w-]+) bytes=(?P<bytes>\d+) sha256=(?P<sha256>[0-9a-f]{64})"
+    rb" trailer=(?P<trailer>[-01])\n"
+)
+_LOST: Final = re.compile(rb"LOST (\d+)\n")
+_BROKEN_PIPE: Final = "141"
+_STAGES: Final = ("src", "tee", "comp", "enc")
+_ENCRYPTIONS: Final = {"age": "age", "php": "php", "none": "controller"}
 
 
 @dataclass
 class Dialogue:
-    """One backup's conversation with its host."""
+    """One backup's conversation with its host. Streams come in the order of `streams`."""
 
     channel: Channel
     vault: Vault
@@ -54,20 +56,56 @@ class Dialogue:
     stored: Callable[[str, int], None]
     """(stream, bytes so far): called when a segment is confirmed."""
     retried: Retried
+    settings: VaultSettings
+    streams: tuple[Saved, ...]
+    """As `host_script` was given them."""
+    preflight: str = ""
+    """Key of the trial whether the host reaches the storage; nothing is kept there."""
+    barred: str = ""
+    """Why an earlier conversation of this backup had to relay; then that is not tried again."""
     tools: dict[str, str] = field(default_factory=dict)
+    """What the host has, by name: its version; and `upload`, `encryption`, `upload why`."""
     compression: Literal["zstd", "gzip"] = "gzip"
+    lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Paths that a pack should hold and does not, by stream: they vanished, or may not be read."""
+
+    def __post_init__(self) -> None:
+        """Take the line, and the way into the vault that `greet` decides upon."""
+        self._line = Line(self.channel, self.site)
+        self.upload = Upload(self._line, self.vault, self.settings, self.clock, self.retried)
+        self._began = self.clock.monotonic()
 
     def greet(self) -> None:
-        """Read what the host is and has."""
-        while not (line := self._line()).startswith(b"COMP "):
+        """Read what the host is and has, decide how bytes travel, and give it what it needs.
+
+        Raises:
+            StepFailed: the host lacks what a backup needs.
+        """
+        while not (ready := _READY.fullmatch(line := self._line.heard())):
             word, _, rest = line.decode(errors="replace").strip().partition(" ")
             tool, _, version = rest.partition(" ")
             if word != "HOST":
-                self._misheard(line)
+                self._line.misheard(line)
             self.tools[tool] = version
-        self.compression = "zstd" if line == b"COMP zstd\n" else "gzip"
+        comp, crypt, send, tar = (part.decode() for part in ready.groups())
+        self.compression = "zstd" if comp == "zstd" else "gzip"
+        self._equip(crypt, send, tar)
+        self.upload.decide(send, self.preflight, self.barred)
+        self._decide_encryption(crypt)
+        self._line.say(b"GO md5" if self.vault.checksum == "md5" else b"GO")
+        self._began = self.clock.monotonic()
 
-    def stream(self, name: str, kind: Literal["db", "files"], key: str) -> Stream:
+    def compression_of(self, name: str) -> Literal["zstd", "gzip", "none"]:
+        """Return how a stream is compressed; known after `greet`."""
+        return self.compression if self._saved(name).compressed else "none"
+
+    def stream(
+        self,
+        name: str,
+        kind: Literal["db", "files"],
+        key: str,
+        retain_until: datetime | None = None,
+    ) -> Stream:
         """Keep one stream under `key` + `.NNNNN`; return it when every proof is right.
 
         Raises:
@@ -75,181 +113,175 @@ class Dialogue:
             VaultRefused: a segment could not be stored.
             LineCut: the line broke; what was stored so far is never listed.
         """
-        segments: list[Segment] = []
-        while (line := self._line()) != b"END %s %d\n" % (name.encode(), len(segments)):
-            size, sha256 = self._announced(line, name, segments)
-            where = f"{key}.{len(segments):05d}"
-            segments.append(self._keep(where, size, sha256))
-            self.stored(name, sum(segment.bytes for segment in segments))
-        return self._judged(name, kind, tuple(segments))
+        keep = _Segments(self, name, key, retain_until)
+        if self.tools["encryption"] == "controller":
+            segments = self._encrypted(keep)
+        else:
+            while announced := self._announced(keep):
+                keep.add(self.upload.keep(announced))
+            segments = tuple(keep.segments)
+        now = self.clock.monotonic()
+        seconds, self._began = now - self._began, now
+        return self._judged(name, kind, segments, seconds)
 
     def farewell(self) -> None:
         """Make sure that the host went through to its end and cleaned up."""
-        line = self._line()
+        line = self._line.heard()
         answer = self.channel.finish(60)
         if line != b"DONE\n" or not answer.ok:
-            self._fail(f"the host ended with status {answer.exit_status}: {answer.stderr.strip()}")
+            status = answer.exit_status
+            self._line.fail(f"the host ended with status {status}: {answer.stderr.strip()}")
 
     def stop(self) -> None:
         """Tell the host to clean up and end; a line that is gone tells it as well."""
-        try:
-            self._say(b"STOP")
-            self.channel.send_eof()
-            self.channel.finish(20)
-        except (LineCut, BrokenPipeError, TimeoutError):
-            return  # the host ends by itself when nobody answers
+        self._line.stop()
 
-    def _announced(self, line: bytes, name: str, segments: list[Segment]) -> tuple[int, str]:
-        found = _SEG.fullmatch(line)
-        expected = (name.encode(), len(segments))
-        if not found or (found[1], int(found[2])) != expected or len(segments) >= _MOST_SEGMENTS:
-            self._misheard(line)
-        size = int(found[3])
-        if not 0 < size <= self.segment_bytes:
-            self._misheard(line)
-        if segments and segments[-1].bytes != self.segment_bytes:
-            self._misheard(line)
-        return size, found[4].decode()
+    def _saved(self, name: str) -> Saved:
+        return next(one for one in self.streams if one.name == name)
 
-    def _keep(self, key: str, size: int, sha256: str) -> Segment:
-        if self.vault.signs and self.tools.get("curl") and self.tools.get("base64"):
-            found = self._sent_by_host(key, size, sha256)
-        else:
-            found = self._relayed(key, size, sha256)
-        self._say(b"SKIP")
-        return Segment(key, found.bytes, found.sha256, found.version_id)
+    def _equip(self, crypt: str, send: str, tar: str) -> None:
+        """Send lists of names, and programs in place of the tools that the host lacks."""
+        lists = {f"list.{one.name}": one.list_of_names for one in self.streams if one.names}
+        needed = {"age.php": crypt, "upload.php": send, "tar.php": tar if lists else ""}
+        programs = {name: program(name).encode() for name, by in needed.items() if by == "php"}
+        for name, body in {**lists, **programs}.items():
+            self._line.say(b"FILE %s %d" % (name.encode(), len(body)), body)
 
-    def _relayed(self, key: str, size: int, sha256: str) -> StoredObject:
-        self._say(b"RELAY")
-        parts: list[bytes] = []
-        missing = size
-        while missing and (part := self.channel.receive(min(missing, 1 << 16))):
-            parts.append(part)
-            missing -= len(part)
-        body = b"".join(parts)
-        if hashlib.sha256(body).hexdigest() != sha256:
-            self._fail(f"{key}: the bytes that came over the line are not those announced")
-        self.vault.put(key, body)
-        return self._confirmed(key, size, sha256, "put, yet the storage does not show it")
-
-    def _sent_by_host(self, key: str, size: int, sha256: str) -> StoredObject:
-        def seen(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
-            self.retried(str(error), state.attempt_number, state.upcoming_sleep)
-
-        retrying = Retrying(
-            retry=retry_if_exception_type(NotStored),
-            stop=stop_after_attempt(_PUT_ATTEMPTS),
-            wait=wait_exponential(multiplier=0.2, max=20) + wait_random(0, 0.3),
-            sleep=self.clock.sleep,
-            before_sleep=seen,
-            reraise=True,
-        )
-        return retrying(self._send_once, key, size, sha256)
-
-    def _send_once(self, key: str, size: int, sha256: str) -> StoredObject:
-        signed = self.vault.sign_put(key, sha256, size, _SECONDS_PER_PUT)
-        self._say(b"PUT " + base64.b64encode(curl_config(signed).encode()))
-        line = self._line()
-        result = _RES.fullmatch(line)
-        if not result:
-            self._misheard(line)
-        why = _why(result)
-        if result[2] == b"403":
-            raise VaultRefused(f"vault {self.vault.name} refused {key}: {why}", site=self.site)
-        return self._confirmed(key, size, sha256, why)
-
-    def _confirmed(self, key: str, size: int, sha256: str, why: str) -> StoredObject:
-        """Return what the storage says it holds; whatever the host said (a reply may be lost)."""
-        found = self.vault.head(key)
-        if found is None:
-            raise NotStored(f"{key} is not in vault {self.vault.name}: {why}", site=self.site)
-        if (found.bytes, found.sha256) != (size, sha256):
-            said = f"{found.bytes} bytes, SHA-256 {found.sha256 or 'not told'}"
-            raise VaultRefused(
-                f"vault {self.vault.name} holds something else under {key} ({said})",
-                site=self.site,
-                state="no backup was sealed by this attempt",
+    def _decide_encryption(self, crypt: str) -> None:
+        self.tools["encryption"] = _ENCRYPTIONS[crypt]
+        if crypt == "none" and self.settings.transport == "direct":
+            self._line.fail(
+                "this host has neither age nor PHP with libsodium, so its data would travel over"
+                " our line to be encrypted here; the inventory's `transport: direct` forbids that"
             )
-        return found
+        if crypt == "none" and self.upload.way != "relay":
+            self.upload.way = "relay"
+            self.upload.why = "the host cannot encrypt: the data travels over SSH, encrypted here"
+        self.tools["upload"] = self.upload.way
+        if self.upload.why:
+            self.tools["upload why"] = self.upload.why
+
+    def _announced(self, keep: _Segments) -> Announced | None:
+        """Return the next segment, or None at the stream's end."""
+        line = self._line.heard()
+        name, heard = keep.name.encode(), keep.heard
+        if line == b"END %s %d\n" % (name, heard):
+            return None
+        found = _SEG.fullmatch(line)
+        wanted = (name, heard)
+        if not found or (found[1], int(found[2])) != wanted or heard >= _MOST_SEGMENTS:
+            self._line.misheard(line)
+        size = int(found[3])
+        in_turn = keep.last_size in {0, self.segment_bytes}
+        if not 0 < size <= self.segment_bytes or not in_turn:
+            self._line.misheard(line)
+        keep.heard, keep.last_size = heard + 1, size
+        md5 = (found[5] or b"").decode()
+        return Announced(keep.next_key, size, found[4].decode(), md5, keep.retain_until)
+
+    def _encrypted(self, keep: _Segments) -> tuple[Segment, ...]:
+        """Keep a stream that comes in plain over the host's line, encrypted by us."""
+        encryption = Encryption(self.settings.recipients, self.segment_bytes)
+        try:
+            while announced := self._announced(keep):
+                plain = self.upload.fetched(announced)
+                self._line.say(b"SKIP")  # the host makes the next one meanwhile
+                self._put_all(keep, encryption.feed(plain))
+            self._put_all(keep, encryption.finish())
+        finally:
+            encryption.abandon()
+        return tuple(keep.segments)
+
+    def _put_all(self, keep: _Segments, bodies: Iterable[bytes]) -> None:
+        for body in bodies:
+            sha256, md5 = sums(body, md5=self.vault.checksum == "md5")
+            one = Announced(keep.next_key, len(body), sha256, md5, keep.retain_until)
+            keep.add(self.upload.segment(one, self.upload.put(one, body)))
 
     def _judged(
-        self, name: str, kind: Literal["db", "files"], segments: tuple[Segment, ...]
+        self, name: str, kind: Literal["db", "files"], segments: tuple[Segment, ...], seconds: float
     ) -> Stream:
-        line = self._line()
+        line = self._line.heard()
         found = _PIPE.fullmatch(line)
-        why = self._line().decode(errors="replace").removeprefix("WHY").strip()
         if not found or found["name"] != name.encode():
-            self._misheard(line)
-        codes = {stage: found[stage].decode() for stage in _STAGES}
+            self._line.misheard(line)
+        why = self._line.heard().decode(errors="replace").removeprefix("WHY").strip()
+        self._read_lost(name)
+        codes = {stage: found[stage].decode() for stage in _STAGES if found[stage] != b"-"}
         if any(code != "0" for code in codes.values()):
-            self._fail(f"backup of the {name}: {_blamed(codes)}{': ' if why else ''}{why}")
+            blamed = self._blamed(name, codes)
+            self._line.fail(f"backup of the {name}: {blamed}{': ' if why else ''}{why}")
         if found["trailer"] == b"0":
-            self._fail(f"the dump of the {name} does not end with its own last line: it is cut off")
+            self._line.fail(
+                f"the dump of the {name} does not end with its own last line: it is cut off"
+            )
         return Stream(
             name=name,
             type=kind,
-            compression=self.compression,
+            compression=self.compression_of(name),
             raw_bytes=int(found["bytes"]),
             raw_sha256=found["sha256"].decode(),
             exit_codes=_zeros(codes),
             trailer_ok={b"1": True}.get(found["trailer"]),
             segments=segments,
+            seconds=round(seconds, 3),
         )
 
-    def _say(self, line: bytes) -> None:
+    def _read_lost(self, name: str) -> None:
+        line = self._line.heard()
+        found = _LOST.fullmatch(line)
+        if not found or int(found[1]) > _MOST_LOST:
+            self._line.misheard(line)
+        packed = self._line.exactly(int(found[1]))
+        if not packed:
+            return
         try:
-            self.channel.send(line + b"\n")
-        except BrokenPipeError:
-            self._ended()
-
-    def _line(self) -> bytes:
-        line = self.channel.receive_line()
-        if line.startswith(b"ABORT "):
-            self._fail(line[6:].decode(errors="replace").strip())
-        if not line.endswith(b"\n"):
-            self._ended()
-        return line
-
-    def _ended(self) -> NoReturn:
-        answer = self.channel.finish(30)
-        said = answer.stderr.strip().splitlines()[-3:]
-        self._fail(f"the host's side ended early, status {answer.exit_status}: {' '.join(said)}")
-
-    def _misheard(self, line: bytes) -> NoReturn:
-        raise UnreadableAnswer(
-            f"the host said {line[:200]!r} in the middle of a backup",
-            site=self.site,
-            state="no backup was sealed by this attempt",
+            told = zlib.decompressobj(31).decompress(packed, _MOST_LOST).split(b"\n")
+        except zlib.error:
+            self._line.misheard(line)
+        lines = set(told) - {b""}
+        self.lost[name] = tuple(
+            path for path in self._saved(name).names if lines.intersection(_lines(path))
         )
 
-    def _fail(self, what: str) -> NoReturn:
-        raise StepFailed(what, site=self.site, state="no backup was sealed by this attempt")
+    def _blamed(self, name: str, codes: Mapping[str, str]) -> str:
+        """Return which stage failed: one that fails takes those before it along, never those after."""
+        failed = {stage: code for stage, code in codes.items() if code != "0"}
+        causes = {stage: code for stage, code in failed.items() if code != _BROKEN_PIPE}
+        stage, code = list((causes or failed).items())[-1]
+        called = {
+            "src": "tar" if self._saved(name).names else "the dump",
+            "tee": "the hashing of what passes",
+            "comp": self.compression,
+            "enc": "age" if self.tools["encryption"] == "age" else "the encryption by PHP",
+        }
+        return f"{called[stage]} ended with status {code}"
 
 
-def curl_config(signed: SignedPut) -> str:
-    """Return what curl reads on its standard input, so that no argument list shows the URL.
+@dataclass
+class _Segments:
+    """What one stream has come to so far."""
 
-    curl writes Content-Length by itself, from the file.
-    """
-    headers = [f"{name}: {value}" for name, value in signed.headers if name != "Content-Length"]
-    lines = [f'url = "{signed.url}"', *(f'header = "{one}"' for one in (*headers, "Expect:"))]
-    limits = ("globoff", "connect-timeout = 15", f"max-time = {_SECONDS_PER_PUT - 30}")
-    stall = ("speed-limit = 1024", "speed-time = 30")
-    return "\n".join([*lines, *limits, *stall, ""])
+    dialogue: Dialogue
+    name: str
+    key: str
+    retain_until: datetime | None
+    segments: list[Segment] = field(default_factory=list)
+    heard: int = 0
+    last_size: int = 0
+
+    @property
+    def next_key(self) -> str:
+        return f"{self.key}.{len(self.segments):05d}"
+
+    def add(self, segment: Segment) -> None:
+        self.segments.append(segment)
+        self.dialogue.stored(self.name, sum(one.bytes for one in self.segments))
 
 
-def _why(result: re.Match[bytes]) -> str:
-    status, http, code, text = (part.decode(errors="replace") for part in result.groups())
-    return text if status != "0" else f"HTTP {http}{'' if code == '-' else f' {code}'}"
-
-
-def _blamed(codes: Mapping[str, str]) -> str:
-    """Return which stage failed first: those that died of a broken pipe are not to blame."""
-    failed = {stage: code for stage, code in codes.items() if code != "0"}
-    causes = {stage: code for stage, code in failed.items() if code != str(_BROKEN_PIPE)}
-    stage, code = next(iter((causes or failed).items()))
-    return f"{_STAGES[stage]} ended with status {code}"
+def _lines(path: str) -> list[bytes]:
+    """Return a path as it stands in a host's list of lines."""
+    return [line.removesuffix(b"/") for line in on_host(path).split(b"\n")]
 
 
 def _zeros(codes: Mapping[str, str]) -> Mapping[str, int]:

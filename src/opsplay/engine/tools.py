@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from opsplay.core.environment import Host
+from opsplay.core.certificate import Certificate
+from opsplay.core.environment import Environment, Host
 from opsplay.core.errors import Interrupted
 from opsplay.core.event import Event, EventKind, Progress
 from opsplay.core.playbook import Declaration, Playbook
@@ -17,6 +18,10 @@ from opsplay.core.step import Step
 from opsplay.core.transport import Transport
 from opsplay.core.vault import Vault, VaultSettings
 from opsplay.kit.clock import Clock
+
+if TYPE_CHECKING:
+    from opsplay.engine.signature import Signer
+    from opsplay.engine.store_last import Indexes
 
 
 class Language(Protocol):
@@ -137,6 +142,30 @@ class Stop:
             raise Interrupted(by or "stopped on request")
 
 
+class Scratch(Protocol):
+    """A place to restore to, with an empty database of its own, for as long as a drill takes."""
+
+    @property
+    def environment(self) -> Environment:
+        """Return where it is; it is called `drill`."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """Return the way to run scripts there."""
+        ...
+
+    @property
+    def access(self) -> tuple[str, str, str, str]:
+        """Return the database's name, user, password and host."""
+        ...
+
+    @property
+    def isolated(self) -> bool:
+        """Return whether what is restored there has no network at all."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tools:
     """Everything concrete, in one hand."""
@@ -162,3 +191,13 @@ class Tools:
     """Whether somebody said that windows do not matter this time."""
     epoch: int = 0
     """Sequence of the event by which this process began or resumed the run; see Fenced."""
+    indexes: Indexes | None = None
+    """Where the last indexes of files are kept; None: nowhere but in the vault."""
+    signer: Callable[[VaultSettings], Signer] | None = None
+    """Vault → what signs the manifests stored there; None: they are not signed."""
+    scratch: Callable[[str], AbstractContextManager[Scratch]] | None = None
+    """Site → a scratch environment on this machine, for a drill; None: there is none."""
+    certify: Callable[[Certificate, bytes, bytes], str] = lambda *_: ""
+    """Keeps a certificate (its text, its signature) where people find it; returns where."""
+    trusted: Callable[[VaultSettings], tuple[str, ...]] = lambda _settings: ()
+    """Vault → public keys whose signatures count; empty: none is asked for."""

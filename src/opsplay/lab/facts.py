@@ -25,6 +25,11 @@ def facts(places: Places) -> dict[str, str]:
         "lab_s3_secret_key_file": str(secret / "s3-secret-key"),
         "lab_s3_writer_access_key_file": str(secret / "s3-writer-access-key"),
         "lab_s3_writer_secret_key_file": str(secret / "s3-writer-secret-key"),
+        **{
+            f"lab_s3_{who}_{one}_key_file": str(secret / f"s3-{who}-{one}-key")
+            for who in ("daily", "expiry")
+            for one in ("access", "secret")
+        },
         "lab_age_identity_file": str(secret / "age-identity"),
         "lab_age_recipient": _recipient(places),
         **{f"lab_{host}_home": str(places.home(host)) for host in HOSTS},

@@ -73,6 +73,8 @@ class Lab:
             lab = cls(Places(directory, first), made)
             if not (directory / _READY).exists():
                 lab._build(progress)
+            elif not storage.complete(lab.places):
+                lab._admit_more()
             lab._start(progress)
             if not (directory / _READY).exists():
                 lab._open(progress)
@@ -220,6 +222,12 @@ class Lab:
         storage.build(self.places)
         database.build(self.places)
         facts.write(self.places)
+
+    def _admit_more(self) -> None:
+        """Give a lab of an earlier opsplay the credentials that it lacks."""
+        storage.build(self.places)
+        facts.write(self.places)
+        self.processes.stop(["s3"], patience=0.0)
 
     def _open(self, progress: Progress) -> None:
         database.admit(self.places)

@@ -153,6 +153,11 @@ def _started(pid: int) -> int:
     return 0 if state in "ZX" else int(rest[18])
 
 
+def started_at(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; 0 when it does not run."""
+    return _started(pid)
+
+
 def _pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 

@@ -1,4 +1,8 @@
-"""SeaweedFS as the S3 server: one versioned bucket with object lock, two sets of credentials."""
+"""SeaweedFS as the S3 server: one bucket with versions and locks, and credentials as a real one's.
+
+`s3-daily-*` and `s3-expiry-*` are the two that `vault.setup` recommends; `s3-*` is the administrator,
+who may do everything; `s3-writer-*` may only put.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,31 @@ from opsplay.core.errors import LabBroken
 from opsplay.lab.listening import answers
 from opsplay.lab.places import Places
 from opsplay.lab.processes import Daemon
+from opsplay.vaults.recipes import identities
 
 BUCKET = "opsplay-lab"
 REGION = "us-east-1"
+_WHO = ("s3", "s3-writer", "s3-daily", "s3-expiry")
+
+
+def complete(places: Places) -> bool:
+    """Return whether every credential is there; a lab of an earlier opsplay has fewer."""
+    return all(file.exists() for file in _key_files(places))
+
+
+def _key_files(places: Places) -> tuple[Path, ...]:
+    return tuple(
+        places.secrets / f"{who}-{one}-key" for who in _WHO for one in ("access", "secret")
+    )
 
 
 def build(places: Places) -> None:
-    """Write the credentials: `s3-*` may do everything, `s3-writer-*` may only put objects."""
+    """Write the credentials and what each may do."""
     (places.storage / "data").mkdir(parents=True, exist_ok=True)
-    for name in ("s3-access-key", "s3-secret-key", "s3-writer-access-key", "s3-writer-secret-key"):
-        file = places.secrets / name
+    for file in _key_files(places):
         if not file.exists():
             file.touch(mode=0o600)
-            file.write_text(secrets.token_hex(10 if "access" in name else 20))
+            file.write_text(secrets.token_hex(10 if "access" in file.name else 20))
     rules = places.storage / "s3.json"
     rules.touch(mode=0o600)
     rules.write_text(json.dumps(_identities(places), indent=1))
@@ -131,8 +147,12 @@ def _identities(places: Places) -> dict[str, Any]:
             }
         ],
     }
+    recipe = identities(BUCKET)
+    for one, who in zip(recipe["identities"], ("s3-daily", "s3-expiry"), strict=True):
+        one["credentials"] = keys(who)
     return {
         "identities": [
+            *recipe["identities"],
             {
                 "name": "full",
                 "credentials": keys("s3"),
@@ -140,7 +160,7 @@ def _identities(places: Places) -> dict[str, Any]:
             },
             {"name": "writer", "credentials": keys("s3-writer"), "policyNames": ["only-put"]},
         ],
-        "policies": [{"name": "only-put", "content": json.dumps(only_put)}],
+        "policies": [*recipe["policies"], {"name": "only-put", "content": json.dumps(only_put)}],
     }
 
 

@@ -16,7 +16,7 @@ from opsplay.language.nodes import Document, Fields, Node, fields_at, find, item
 from opsplay.language.problems import best_at_each_place, say
 from opsplay.language.schema import Schema
 from opsplay.language.shape_inventory import inventory_schema
-from opsplay.language.site_checks import site_problems, vault_problems
+from opsplay.language.site_checks import recipients_problems, site_problems, vault_problems
 from opsplay.language.suggest import did_you_mean
 from opsplay.language.variables import computed, rendered
 
@@ -101,6 +101,7 @@ def _of_file(root: Fields) -> Iterator[Problem]:
     """Find what is wrong in one file by itself."""
     if "sites" not in root.values and "vaults" not in root.values:
         yield say(root.place, "the file declares neither 'sites' nor 'vaults'", "add one of them")
+    yield from recipients_problems(root)
     for name in fields_at(root, "sites"):
         yield from site_problems(root, name)
     for name in fields_at(root, "vaults"):

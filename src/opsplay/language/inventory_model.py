@@ -16,11 +16,13 @@ from opsplay.language.secrets import secret
 
 
 def sites(
-    files: Iterable[tuple[str, Mapping[str, Any]]], extra_vars: Mapping[str, Any]
+    files: Iterable[tuple[str, Mapping[str, Any]]],
+    extra_vars: Mapping[str, Any],
+    repository: Path,
 ) -> dict[str, Site]:
-    """Return all sites by name, sorted."""
+    """Return all sites by name, sorted; secrets stay references."""
     found = {
-        name: _site(name, data, content, file, extra_vars)
+        name: _site(name, data, content, file, extra_vars, repository)
         for file, content in files
         for name, data in content.get("sites", {}).items()
     }
@@ -33,8 +35,10 @@ def _site(
     content: Mapping[str, Any],
     file: str,
     extra_vars: Mapping[str, Any],
+    repository: Path,
 ) -> Site:
     config = _beside(file, content.get("ssh", {}).get("config", ""))
+    identity = content.get("identity")
     return Site(
         name=name,
         cms_name=data["cms"],
@@ -44,6 +48,8 @@ def _site(
         client=content.get("client", ""),
         tags=tuple(data.get("tags", ())),
         vault=data.get("vault", ""),
+        recipients=tuple(content.get("recipients", ())),
+        identity=secret(identity["secret"], repository) if identity else None,
         language=data.get("language", "en"),
         plan=data.get("plan", "essentiel"),
         promises=data.get("promises", {}),
@@ -107,6 +113,12 @@ def _vault(name: str, data: Mapping[str, Any], resolve: Any, repository: Path) -
         secret_key=reference("secret_key"),
         recipients=tuple(data.get("recipients", ())),
         identity=reference("identity"),
+        lock=data.get("lock", "none"),
+        transport=data.get("transport", "auto"),
+        limit_rate=data.get("limit_rate", 0),
+        expiry_access_key=reference("expiry_access_key"),
+        expiry_secret_key=reference("expiry_secret_key"),
+        signing_key=reference("signing_key"),
     )
 
 

@@ -126,7 +126,7 @@ def _inventory(
         raise InvalidInput(wrong)
     every = {path: source for one in files for path, source in one.read.items()}
     return Inventory(
-        sites=sites(plain_files(files), extra_vars),
+        sites=sites(plain_files(files), extra_vars, repository),
         vaults=vaults(plain_files(files), repository),
         texts={one.file: texts[one.file] for one in files} | every,
     )

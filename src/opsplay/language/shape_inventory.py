@@ -135,6 +135,32 @@ def vault() -> Schema:
             _open(recipient),
         ),
         "identity": secret_schema("age identity; needed only to restore, never sent to a host."),
+        "lock": {
+            "enum": ["none", "governance", "compliance"],
+            "default": "none",
+            "description": "S3 Object Lock of every object: until its date, `governance` can be"
+            " lifted by an administrator, `compliance` by nobody. The bucket must allow it.",
+        },
+        "transport": {
+            "enum": ["auto", "direct", "relay"],
+            "default": "auto",
+            "description": "How a backup travels: `direct` from the host to the storage, `relay` over"
+            " SSH through this machine; `auto` tries whether the host reaches the storage.",
+        },
+        "limit_rate": {
+            "type": "integer",
+            "minimum": 10_000,
+            "description": "Bytes a second that a host may send at most.",
+            "examples": [1_000_000],
+        },
+        "expiry_access_key": secret_schema(
+            "Access key of the second credential, the only one that may delete."
+        ),
+        "expiry_secret_key": secret_schema("Secret key of the second credential."),
+        "signing_key": secret_schema(
+            "OpenSSH private key (ed25519) that manifests are signed with; the controller's own"
+            " if left out."
+        ),
     }  # fmt: skip
     return group("A place for backups.", properties, "kind")
 
@@ -156,6 +182,11 @@ def inventory_schema() -> Schema:
     config = _open(text("Path of an ssh_config file for the hosts of this file.", "ssh_config"))
     properties = {
         "client": _open(text("The client, as shown in reports.", "Boulangerie")),
+        "recipients": listing(
+            "age public keys of this client: they replace the vault's for the sites of this file.",
+            _open(text("An age public key.", pattern=RECIPIENT, words="is not an age public key")),
+        ),
+        "identity": secret_schema("age identity of this client; needed only to restore its sites."),
         "vars_files": listing("Files whose values templates in this file may use.", path),
         "ssh": group("How SSH connects.", {"config": config}),
         "sites": _named("The client's sites, by name.", site()),

@@ -88,14 +88,34 @@ def vault_problems(root: Fields, name: str) -> Iterator[Problem]:
         yield say(
             place_of_key(root, path), cause, "add " + ", ".join(f"'{key}: …'" for key in lacks)
         )
-    for index, item in enumerate(items_at(root, *path, "recipients")):
-        key = text_at(root, *path, "recipients", index) or ""
-        if key and not has_template(key) and (wrong := recipient_problem(key)):
-            yield say(item.place, *wrong)
+    yield from recipients_problems(root, *path)
+    yield from _lock_problems(root, path, kind)
     endpoint = find(root, (*path, "endpoint"))
     value = text_at(endpoint)
     if endpoint and value and not has_template(value) and (wrong := url_problem(value)):
         yield say(endpoint.place, *wrong)
+
+
+def _lock_problems(root: Fields, path: tuple[str, ...], kind: str) -> Iterator[Problem]:
+    """Find a lock that nobody could keep, and half of a second credential."""
+    lock = find(root, (*path, "lock"))
+    if lock and kind == "folder" and text_at(lock) != "none":
+        cause = "a folder cannot lock: who may write into it may delete as well"
+        yield say(lock.place, cause, "leave 'lock' out, or take an s3 vault with Object Lock")
+    halves = {"expiry_access_key": "expiry_secret_key", "expiry_secret_key": "expiry_access_key"}
+    for half, other in halves.items():
+        found = find(root, (*path, half))
+        if found and find(root, (*path, other)) is None:
+            cause = f"'{half}' is half of a credential"
+            yield say(place_of_key(root, (*path, half)), cause, f"add '{other}: …'")
+
+
+def recipients_problems(root: Fields, *path: str) -> Iterator[Problem]:
+    """Find what is wrong with the `recipients` of a vault, or of a client (empty path)."""
+    for index, item in enumerate(items_at(root, *path, "recipients")):
+        key = text_at(root, *path, "recipients", index) or ""
+        if key and not has_template(key) and (wrong := recipient_problem(key)):
+            yield say(item.place, *wrong)
 
 
 def recipient_problem(key: str) -> tuple[str, str] | None:

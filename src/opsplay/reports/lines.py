@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import Event, State
 from opsplay.reports.approvals import answer_text, items, minute
+from opsplay.reports.drills import measured, reasons, verdict
 from opsplay.reports.fleet import MANY
 from opsplay.reports.ink import Ink
 from opsplay.reports.story import only_looks
@@ -134,7 +135,7 @@ class Lines:
             if not only_looks(intent):
                 told = _short(event)
                 news = told if told != f": {intent.get('what')} {intent.get('after')}" else ""
-                yield _line(event, change + news + _took(event))
+                yield _line(event, change + news + _took(event), "", _damage(event))
         else:
             # Its output follows with the step, and in full at the end of the run.
             state = State.FAILED if event.data.get("outcome") == "failed" else State.UNKNOWN
@@ -161,6 +162,12 @@ class Lines:
 
     def answered(self, event: Event) -> Iterator[Line]:
         yield _line(event, answer_text(event))
+
+    def drill_measured(self, event: Event) -> Iterator[Line]:
+        yield _line(event, f"drill of {event.data['snapshot']}: {measured(event.data)}")
+
+    def drill_verdict(self, event: Event) -> Iterator[Line]:
+        yield _line(event, verdict(event.data), "", reasons(event.data))
 
     def rollback_started(self, event: Event) -> Iterator[Line]:
         yield _line(event, f"rolling back: {first_line(str(event.data.get('reason', '')))}")
@@ -233,6 +240,12 @@ def _took(event: Event) -> str:
     return f" ({span(seconds)})" if seconds >= _SLOW else ""
 
 
+def _damage(event: Event) -> tuple[str, ...]:
+    """Return why a backup looks as if its site were damaged."""
+    suspect = (event.data.get("facts") or {}).get("suspect") or ()
+    return tuple(f"WARNING: the site looks damaged: {reason}" for reason in suspect)
+
+
 def _short(event: Event) -> str:
     # What a host's tool printed is kept for the logs; one short line of our own is worth a place.
     detail = str(event.data.get("detail") or "").strip()
@@ -259,6 +272,8 @@ _WRITERS: dict[str, _Writer] = {
     "approval_asked": Lines.approval_asked,
     "approved": Lines.answered,
     "refused": Lines.answered,
+    "drill_measured": Lines.drill_measured,
+    "drill_verdict": Lines.drill_verdict,
     "rollback_started": Lines.rollback_started,
     "undo_intent": Lines.undo_intent,
     "undo_result": Lines.undo_result,

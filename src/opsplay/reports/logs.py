@@ -14,6 +14,7 @@ from rich.text import Text
 from opsplay.core.event import Event, State
 from opsplay.journal import RunSummary
 from opsplay.reports.approvals import answer_text, items, minute
+from opsplay.reports.drills import drilled
 from opsplay.reports.ink import Ink
 from opsplay.reports.lines import Lines, meaning
 from opsplay.reports.story import ActStory, RunStory, SiteStory, StepStory
@@ -137,6 +138,9 @@ def _site(site: SiteStory, wanted: Filter) -> Iterator[Text]:
             shown += 1
             yield from _step(step, acts)
             yield from _approvals(site, step)
+            if step.kind == "restore_drill":
+                told = (line for drill in site.drills for line in drilled(drill))
+                yield from (Text(f"    {line.plain}", QUIET) for line in told)
     if shown < len(site.steps):
         yield Text(f"    {counted(len(site.steps) - shown, 'step')} not shown", QUIET)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from opsplay.core.event import Event, State
+from opsplay.reports.drills import Drills, with_drill
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class SiteStory:
     """What is being taken back just now, and in which environment."""
     waiting: Mapping[str, Any] = field(default_factory=dict)
     """What it waits for: `stage`, `reason`, `until` (ISO, or empty); empty when it does not."""
+    drills: Drills = ()
     approvals: tuple[Event, ...] = ()
     """Who was asked, and who answered what, in order."""
 
@@ -184,7 +186,7 @@ def round_trips_of(event: Event) -> Mapping[str, int]:
     return dict(sorted(told.items())) if isinstance(told, Mapping) else {"all hosts": int(told)}
 
 
-def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:  # noqa: C901 - a line a kind
+def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:  # noqa: C901, PLR0912 - a line a kind
     data = event.data
     news: dict[str, Any] = {}
     match event.kind:
@@ -198,6 +200,8 @@ def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:  
             news["steps"] = _with_step(site.steps, _step(event, stage))
         case "waiting":
             news["waiting"] = data
+        case "drill_measured" | "drill_verdict":
+            news["drills"] = with_drill(site.drills, event)
         case "approval_asked" | "approved" | "refused":
             news["approvals"] = (*site.approvals, event)
         case "site_started":

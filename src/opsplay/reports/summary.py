@@ -8,6 +8,7 @@ from itertools import islice
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import State
 from opsplay.reports.approvals import minute
+from opsplay.reports.drills import drilled
 from opsplay.reports.fleet import MANY, names, states_line, trips, untouched
 from opsplay.reports.ink import Ink
 from opsplay.reports.lines import meaning
@@ -46,9 +47,13 @@ def summary(story: RunStory, program: str = "invoke") -> Ink:
 
 
 def _worth_telling(story: RunStory) -> Iterator[SiteStory]:
-    """Yield the first sites that ended badly; of many sites the others are only counted."""
+    """Yield the first sites that ended badly, or look damaged; the others are only counted."""
     calm = {State.OK, State.CHANGED, State.SKIPPED, State.WAITING}
-    bad = (site for site in story.sites.values() if site.state not in calm)
+    bad = (
+        site
+        for site in story.sites.values()
+        if site.state not in calm or any(facts.get("suspect") for facts in site.snapshots)
+    )
     return islice(bad, _MOST)
 
 
@@ -57,8 +62,12 @@ def _site(site: SiteStory) -> Iterator[Ink]:
     yield from _table(site.lasting)
     for facts in site.snapshots:
         yield Ink(f"{_INDENT}backup {facts['snapshot']}, {size(float(facts['bytes']))}")
+        for reason in facts.get("suspect", ()):
+            yield Ink(f"{_INDENT}WARNING: the site looks damaged: {reason}", "bold red")
     if site.downtime_seconds:
         yield Ink(f"{_INDENT}visitors were kept out for {span(site.downtime_seconds)}")
+    for drill in site.drills:
+        yield from drilled(drill)
     for back in site.put_back:
         yield Ink(f"{_INDENT}taken back: {back}")
     yield from _failure(site)
@@ -69,7 +78,8 @@ def _reason(site: SiteStory) -> str:
         return f"  {site.waiting['detail']}"
     if site.detail:
         return f"  {first_line(site.detail)}"
-    return {State.UNKNOWN: "  was not finished", State.OK: "  unchanged"}.get(State(site.state), "")
+    calm = "" if site.drills else "  unchanged"
+    return {State.UNKNOWN: "  was not finished", State.OK: calm}.get(State(site.state), "")
 
 
 def _table(acts: tuple[ActStory, ...]) -> Iterator[Ink]:
@@ -106,7 +116,9 @@ def _facts(story: RunStory) -> Iterator[tuple[str, str]]:
     if story.exit_status is None:
         yield "exit status", "none: the run was cut short"
     else:
-        yield "exit status", f"{story.exit_status}, {meaning(story.exit_status, story.state)}"
+        drills = any(site.drills for site in story.sites.values())
+        told = meaning(story.exit_status, "" if drills else story.state)
+        yield "exit status", f"{story.exit_status}, {told}"
 
 
 def next_commands(story: RunStory, program: str = "invoke") -> tuple[str, ...]:

@@ -34,12 +34,21 @@ class Restore(Step[None], kind="restore"):
         minItems=1,
         uniqueItems=True,
     )
+    paths: tuple[str, ...] = param(
+        "Only these files or directories, relative to the site's root; empty: all of it. Each is put"
+        " back by itself, what was there is kept on the host, and what came to a directory since"
+        " stays.",
+        default=(),
+        examples=[[], ["wp-content/uploads/2026/11/photo.jpg", "wp-content/themes/shop"]],
+        uniqueItems=True,
+    )
 
     def plan(self, site: Site, seen: None) -> Iterator[Change]:
+        parts = ("files",) if self.paths else self.include
         yield Change(
-            what=", ".join(self.include),
+            what=", ".join(self.paths or parts),
             before=f"as they are on {site.here.name}",
             after=f"as in snapshot {self.snapshot}",
-            do=BringBack(self.snapshot, self.include),
+            do=BringBack(self.snapshot, parts, self.paths),
             loses="what was written to the site since the snapshot was taken",
         )

@@ -1,4 +1,8 @@
-"""A vault in a folder of the controller: a disk, a mounted share. Written once, fsynced."""
+"""A vault in a folder of the controller: a disk, a mounted share. Written once, fsynced.
+
+It keeps one version of each object and cannot lock: whoever may write into a folder may delete from
+it. Asking it for locks is refused when it is opened, rather than promised and not kept.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from opsplay.core.errors import InvalidInput, Unreachable, VaultRefused
 from opsplay.core.vault import SignedPut, StoredObject, VaultSettings
@@ -21,17 +26,42 @@ class FolderVault:
     """Objects are files; a key is a path below the folder."""
 
     signs = False
+    checksum: Literal["sha256"] = "sha256"
 
     def __init__(self, settings: VaultSettings) -> None:
         if not settings.folder:
             raise InvalidInput(f"vault {settings.name}: a folder vault needs `folder`")
+        if settings.lock != "none":
+            raise InvalidInput(
+                f"vault {settings.name}: a folder cannot keep `lock: {settings.lock}`: who may write"
+                " into it may delete as well. Leave `lock` out, or take an s3 vault with Object Lock"
+            )
         self.name = settings.name
         self._folder = Path(settings.folder).expanduser()
 
-    def sign_put(self, key: str, sha256: str, length: int, seconds: int = 900) -> SignedPut:
+    def sign_put(
+        self,
+        key: str,
+        sha256: str,
+        length: int,
+        seconds: int = 900,
+        *,
+        retain_until: datetime | None = None,
+        md5: str = "",
+    ) -> SignedPut:
         raise VaultRefused(f"vault {self.name} cannot sign: its bytes travel through opsplay")
 
-    def put(self, key: str, body: bytes, *, replace: bool = False) -> StoredObject:
+    def sign_get(self, key: str, seconds: int = 900) -> str:
+        raise VaultRefused(f"vault {self.name} cannot sign: its bytes travel through opsplay")
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        replace: bool = False,
+        retain_until: datetime | None = None,
+    ) -> StoredObject:
         path = self._path(key)
         with self._in_plain_words():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,8 +77,11 @@ class FolderVault:
             digest.update(chunk)
         return StoredObject(key, path.stat().st_size, digest.hexdigest(), modified=_modified(path))
 
-    def get(self, key: str) -> Iterator[bytes]:
+    def get(self, key: str, first: int = 0) -> Iterator[bytes]:
         with self._in_plain_words(), self._path(key).open("rb") as file:
+            if first:
+                yield file.read(first)
+                return
             while chunk := file.read(_CHUNK):
                 yield chunk
 
@@ -56,6 +89,16 @@ class FolderVault:
         for path in sorted(self._below(prefix), key=self._key):
             stat = path.stat()
             yield StoredObject(self._key(path), stat.st_size, modified=_modified(path))
+
+    def versions(self, prefix: str) -> Iterator[StoredObject]:
+        yield from self.keys(prefix)
+
+    def delete(self, key: str, version_id: str = "") -> None:
+        path = self._path(key)
+        with self._in_plain_words():
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                _flush_folder(path.parent)
 
     def _below(self, prefix: str) -> Iterator[Path]:
         start = self._folder / PurePosixPath(prefix).parent if prefix else self._folder

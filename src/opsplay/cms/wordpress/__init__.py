@@ -9,14 +9,15 @@ without starting WordPress everywhere else, so that a broken site can be saved a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
 from opsplay.cms.wordpress.answers import read_closed, read_facts, read_log, read_safe
+from opsplay.cms.wordpress.drilling import read_watermarks, scratch_configuration
 from opsplay.cms.wordpress.scripts import php, script
-from opsplay.core.drivers import Facts, LogPosition, driver
+from opsplay.core.drivers import DatabaseAccess, Facts, LogPosition, driver
 from opsplay.core.environment import Environment
 from opsplay.core.query import Query
 
@@ -31,6 +32,7 @@ class WordPress:
     environment: Environment
     title: ClassVar[str] = "WordPress"
     module_word: ClassVar[str] = "plugin"
+    configuration: ClassVar[tuple[str, ...]] = ("wp-config.php",)
     fatal_signs: ClassVar[tuple[str, ...]] = (
         "There has been a critical error on this website",
         "Error establishing a database connection",
@@ -139,15 +141,25 @@ class WordPress:
         """
         return self._database_script(after="find_client\nload")
 
+    def apply_sql(self) -> str:
+        """Run the SQL on standard input with the access that `wp-config.php` names; no boot."""
+        return self._database_script(after="find_client\napply")
+
     def pack_files(self, exclude: Iterable[str] = ()) -> str:
         """Write a tar of the root to standard output, without caches and foreign installations."""
-        patterns = "\n".join(f"./{path.removeprefix('./').strip('/')}" for path in exclude)
-        return self._script("files", after='pack "$patterns"', patterns=patterns)
+        return self._script("files", after='pack "$patterns"', patterns=_patterns(exclude))
 
-    def unpack_files(self, *, keep_configuration: bool = False) -> str:
-        """Replace the root by the tar on standard input, by renaming where the host allows it."""
+    def files_left_out(self, exclude: Iterable[str] = ()) -> str:
+        """Print caches, foreign installations and `exclude`, as patterns, one a line."""
+        return self._script("files", after='left_out "$patterns"', patterns=_patterns(exclude))
+
+    def unpack_files(self, *, keep_configuration: bool = False, fill: str = "") -> str:
+        """Replace the root by the tar on standard input, by renaming where the host allows it.
+
+        Another WordPress below the root is somebody else's, and stays.
+        """
         keep = "yes" if keep_configuration else "no"
-        return self._script("package", "unpack", keep_configuration=keep)
+        return self._script("package", "unpack", keep_configuration=keep, fill=fill)
 
     def make_clone_safe(self, source_url: str) -> str:
         """Kill mail, cron, payments and indexing, rewrite every address, and look at it again."""
@@ -175,6 +187,27 @@ class WordPress:
         body = self._database_script("error_log", error_log=self.environment.error_log)
         return Query(body, read_log)
 
+    def watermarks(self) -> Query[Mapping[str, str]]:
+        """Count rows, orders, customers and posts in one consistent view; nothing is estimated."""
+        values = {"database_php": php("database", "watermarks")}
+        body = self._script("database", before="find_php", after="config watermarks", **values)
+        return Query(body, read_watermarks)
+
+    def use_database(self, access: DatabaseAccess) -> str:
+        """Rewrite the restored wp-config.php: other access, other addresses, nobody is called."""
+        given = scratch_configuration(access, self.environment)
+        return self._database_script(
+            "drill",
+            after="use_database",
+            given=given,
+            wanted_database=access.name,
+            use_database_php=php("use_database"),
+        )
+
+    def clear_away(self) -> str:
+        """Drop the site's tables and remove everything below the root but wp-config.php."""
+        return self._database_script("drill", after="clear_away")
+
     def _put_back(self, after: str, marks: str) -> str:
         return self._database_script(
             "files",
@@ -197,6 +230,10 @@ class WordPress:
         here = self.environment
         values = {"root": here.root, "url": here.url, "environment": here.name} | values
         return script(parts, values, before=before, after=after)
+
+
+def _patterns(paths: Iterable[str]) -> str:
+    return "\n".join(f"./{path.removeprefix('./').strip('/')}" for path in paths)
 
 
 @cache

@@ -109,3 +109,9 @@ load() {
     [ "$status" = 0 ] || fail "the database could not be loaded (status $status): it is incomplete now"
     case $end in *'Dump completed'*) ;; *) fail "the dump ended early: the database is incomplete now" ;; esac
 }
+
+# Runs the SQL on standard input; without --force the first error ends it. Rows come out as they are.
+apply() {
+    with_access "$mysql" --batch --skip-column-names --raw --default-character-set=utf8mb4 "$database" ||
+        fail "the database refused"
+}

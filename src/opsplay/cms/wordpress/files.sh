@@ -1,9 +1,18 @@
+# What no archive holds, one pattern a line; $1 holds more of them. A directory that may not be looked
+# into is no reason to save nothing.
+left_out() {
+    {
+        printf '%s\n' "$volatile" "$1"
+        nested_installations || :
+    } | sed '/^$/d'
+}
+
 # Tar archives of the root. GNU tar's status 1 says that a file changed while it was read: normal on
 # a site that is in use.
 pack() {
-    exclusions=$(printf '%s\n' "$volatile" "$1" && nested_installations) || exit 1
+    exclusions=$(left_out "$1") || exit 1
     {
-        printf '%s\n' "$exclusions" | sed '/^$/d' |
+        printf '%s\n' "$exclusions" |
             tar -C "$root" --create --file=- --sort=name --numeric-owner --anchored --wildcards \
                 --warning=no-file-changed --warning=no-file-removed --exclude-from=/dev/fd/3 . 3<&0 </dev/null
     } || [ $? = 1 ] || fail "the files below $root could not be packed"

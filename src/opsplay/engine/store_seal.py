@@ -1,0 +1,112 @@
+"""The end of a backup: its index, its manual, its manifest, its signature. From here on it exists."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from datetime import datetime
+
+from opsplay.core import index
+from opsplay.core.errors import InvalidInput, VaultRefused
+from opsplay.core.index import Listed
+from opsplay.core.snapshot import FileIndex, Segment, Snapshot, site_prefix, to_json
+from opsplay.core.vault import Vault, VaultSettings
+from opsplay.engine.signature import SUFFIX, Signer
+from opsplay.engine.snapshots import manifest_keys, text
+from opsplay.engine.store_diff import Changes
+from opsplay.engine.store_last import Indexes
+from opsplay.engine.store_readme import readme
+
+_FAST = 3
+"""gzip's level for indexes: half of the time for a tenth more bytes."""
+
+
+def store_index(
+    listed: Listed,
+    changes: Changes,
+    key: str,
+    *,
+    vault: Vault,
+    settings: VaultSettings,
+    retain_until: datetime | None,
+    indexes: Indexes | None,
+) -> FileIndex:
+    """Store the index, encrypted here, and return what the manifest says of it.
+
+    Raises:
+        VaultRefused: the storage does not show what it was given.
+    """
+    plain = listed.text
+    body = _encrypted(gzip.compress(plain, _FAST, mtime=0), settings)
+    vault.put(key, body, retain_until=retain_until)
+    raw_sha256 = index.sha256(plain)
+    if indexes is not None:
+        indexes.save(raw_sha256, plain)
+    return FileIndex(
+        segment=confirmed(vault, key, body, retain_until),
+        raw_sha256=raw_sha256,
+        files=len(listed),
+        bytes=listed.bytes,
+        added=len(changes.added),
+        changed=len(changes.changed),
+        removed=len(changes.removed),
+    )
+
+
+def confirmed(vault: Vault, key: str, body: bytes, retain_until: datetime | None) -> Segment:
+    """Return what the storage itself says of an object that we stored. Raises VaultRefused."""
+    sums = hashlib.sha256(body).hexdigest(), hashlib.md5(body, usedforsecurity=False).hexdigest()
+    found = vault.head(key)
+    if found is None or not found.holds(len(body), *sums):
+        raise VaultRefused(
+            f"vault {vault.name} does not show {key} as it was stored",
+            state="no backup was sealed by this attempt",
+        )
+    md5 = "" if found.sha256 else found.md5
+    return Segment(key, len(body), sums[0], found.version_id, retain_until, md5)
+
+
+def previous(vault: Vault, snapshot: Snapshot) -> str:
+    """Return the SHA-256 of the newest manifest, as it is stored: each one vouches for the last."""
+    keys = manifest_keys(vault, snapshot.site, snapshot.chain) or manifest_keys(
+        vault, snapshot.site
+    )
+    return hashlib.sha256(text(vault, keys[-1])).hexdigest() if keys else ""
+
+
+def seal(
+    vault: Vault,
+    snapshot: Snapshot,
+    settings: VaultSettings,
+    signer: Signer | None,
+    retain_until: datetime | None,
+) -> None:
+    """Write the manual, the signature, and last the manifest: no manifest is ever seen unsigned."""
+    _manual(vault, snapshot.site, settings)
+    body = to_json(snapshot)
+    if signer is not None:
+        vault.put(f"{snapshot.key}{SUFFIX}", signer.sign(body), retain_until=retain_until)
+    vault.put(snapshot.key, body, retain_until=retain_until)
+
+
+def _manual(vault: Vault, site: str, settings: VaultSettings) -> None:
+    key, body = f"{site_prefix(site)}README.txt", readme(site, settings).encode()
+    found = vault.head(key)
+    if found is None or found.sha256 != hashlib.sha256(body).hexdigest():
+        vault.put(key, body, replace=True)
+
+
+def _encrypted(body: bytes, settings: VaultSettings) -> bytes:
+    import pyrage  # type: ignore[import-untyped]  # ships no types
+
+    keys = []
+    for one in settings.recipients:
+        kind = pyrage.ssh if one.startswith("ssh-") else pyrage.x25519
+        try:
+            keys.append(kind.Recipient.from_str(one))
+        except (pyrage.RecipientError, ValueError) as error:
+            raise InvalidInput(
+                f"vault {settings.name}: `recipients` are age public keys, not {one!r}: {error}"
+            ) from error
+    sealed: bytes = pyrage.encrypt(body, keys)
+    return sealed

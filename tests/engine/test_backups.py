@@ -1,0 +1,72 @@
+"""A run's backups: incremental without any identity on this machine, and loud about damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyrage
+import pytest
+from tests.engine.workplace import Workplace
+
+from opsplay import app
+from opsplay.core.errors import ExitStatus
+from opsplay.reports.story import tell
+from opsplay.reports.summary import summary
+
+pytestmark = pytest.mark.real
+
+BACKUP = "- {name: Protect, steps: [backup: {include: [files]}]}"
+FULL = "- {name: Protect, steps: [backup: {include: [files], full: true}]}"
+PAGES = [f"page-{n:02d}.html" for n in range(30)]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch) -> Workplace:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    recipient = pyrage.x25519.Identity.generate().to_public()
+    vault = f'{{kind: folder, folder: "{tmp_path}/vault", recipients: [{recipient}]}}'
+    made = Workplace(tmp_path, vault="here", variables={"v": f"vaults: {{here: {vault}}}"}).build()
+    for name in PAGES:
+        (made.root() / name).write_text(name)
+    return made
+
+
+def result(run) -> dict:
+    """Return the facts of the run's one backup."""
+    (found,) = (one.data for one in run.events if one.kind == "result")
+    return found["facts"] | {"detail": found["detail"]}
+
+
+def test_the_second_backup_needs_no_identity_and_stores_what_changed(shop: Workplace):
+    first = result(shop.run(BACKUP))
+    (shop.root() / "page-00.html").write_text("edited")
+    second = result(shop.run(BACKUP))
+
+    assert (first["kind"], first["suspect"]) == ("full", [])
+    assert (second["kind"], second["changed"], second["added"]) == ("incr", 1, 0)
+    kept = list((shop.options.state / "indexes").iterdir())
+    assert len(kept) == 2
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    assert kept[0].parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_backup_that_looks_like_damage_ends_the_step_with_a_warning(shop: Workplace):
+    shop.run(BACKUP)
+    for name in PAGES:
+        (shop.root() / name).unlink()
+    run = shop.run(BACKUP)
+
+    assert run.exit_status == ExitStatus.DONE
+    assert result(run)["detail"].startswith("WARNING: production of bakery looks damaged: 30 of")
+    text = str(summary(tell(run.events)))
+    assert "WARNING: the site looks damaged: 30 of 32 files were removed" in text
+    assert result(shop.run(BACKUP))["suspect"] != []
+    assert result(shop.run(FULL))["suspect"] == []
+    assert result(shop.run(BACKUP))["kind"] == "incr"
+
+
+def test_a_check_says_that_everything_would_be_saved(shop: Workplace):
+    checked = app.check(shop.playbook(FULL), shop.options)
+
+    (change,) = checked.plan.sites[0].stages[0].steps[0].changes
+    assert change.what == "full backup of files"
