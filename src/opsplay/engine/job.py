@@ -12,7 +12,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from enum import StrEnum
 
 from opsplay.core.errors import Interrupted, LineCut, UnreadableAnswer
@@ -27,6 +26,7 @@ from opsplay.engine.job_scripts import (
     watch_script,
 )
 from opsplay.engine.tools import Tools
+from opsplay.kit.data import dataclass
 from opsplay.kit.secret import Secret
 
 _ANSWER_SECONDS = 90.0

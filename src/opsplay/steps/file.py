@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 
@@ -16,6 +14,7 @@ from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step, param
+from opsplay.kit.data import dataclass
 from opsplay.kit.shell import assign
 
 _SECRETIVE = (".env*", "wp-config*", "parameters.*", "configuration.php")
@@ -152,6 +151,8 @@ def _way_back(do: Write) -> Shell:
 
 def _difference(seen: SeenFile, content: str) -> str:
     """Return a unified diff of at most 200 lines; nothing where the old text was not told."""
+    import difflib  # a file that is as wished needs no difference
+
     try:
         old = seen.text.decode().splitlines()
     except UnicodeDecodeError:
