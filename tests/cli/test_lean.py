@@ -70,7 +70,7 @@ def test_mocks_of_invoke_work_all_the_same():
     code = (
         "from opsplay.cli import lean; lean.import_invoke(); import invoke;"
         "one = invoke.MockContext(run=invoke.Result('told')); from unittest.mock import Mock;"
-        "print(one.run('x').stdout, type(one.run) is Mock, one.run.call_count)"
+        "print(one.run('x').stdout, isinstance(one.run, Mock), one.run.call_count)"
     )
 
     assert run(code).stdout == "told True 1\n"
