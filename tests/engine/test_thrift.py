@@ -190,7 +190,7 @@ drivers._DRIVERS[NAME] = PaperCms
 sys.argv = ["opsplay", "run", "book.yaml", "--yes"]
 from opsplay.cli import main
 try:
-    main()
+    main(sys.argv[1:])  # with words given, the process is not left at once
 finally:
     print("LOADED", *sorted(sys.modules))
 """

@@ -47,6 +47,8 @@ class Context:
     left_out: set[tuple[str, int]] = field(default_factory=set)
     """(stage, step) of the steps that were skipped."""
 
+    done_to: set[str] = field(default_factory=set)
+    """Environments to which something was done since they were planned."""
     noted: list[tuple[EventKind, str, Mapping[str, Any]]] = field(default_factory=list)
     """Events that wait for the next one that matters."""
 
@@ -137,6 +139,7 @@ class Context:
 
     def forget(self, environment: str) -> None:
         """Drop what was known of an environment: something was done to it."""
+        self.done_to.add(environment)
         self.known = {
             question: answer
             for question, answer in self.known.items()

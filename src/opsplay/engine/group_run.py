@@ -78,6 +78,7 @@ class GroupRun:
             if any(one.outcome == "unknown" for _, one in mine):
                 break
             states.add(self._conclude(run, mine))
+        self.context.flush()
         return states
 
     def _wanted(self) -> list[_Act]:
@@ -101,7 +102,9 @@ class GroupRun:
             self.context.remember(kind, self.stage.environment, brief(act.change))
         if mine:
             run.verify(run.exact(), (*self._questions(self.left[1:]), *self.after))
-        state = run.conclude(run.exact(), [act.change for act, came in mine if not came.spared])
+        changes = [act.change for act, came in mine if not came.spared]
+        # What came of its acts is on the disk: the ends of all steps share one transaction.
+        state = run.conclude(run.exact(), changes, at_once=False)
         self.left.remove(run)
         return state
 

@@ -31,6 +31,8 @@ class PlannedStep:
     """Why the step is left out (`when` is false, other tags were asked for)."""
     later: str = ""
     """Why its changes are known only when the run has come to it."""
+    settled: bool = False
+    """Whether it was asked where it stands and has nothing to change: so it is until something is done."""
 
     @property
     def pending(self) -> bool:

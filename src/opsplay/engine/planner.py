@@ -187,7 +187,9 @@ def _planned(site: Site, stage: Stage, wish: Wish, answers: Answers) -> PlannedS
             raise answer
         found = wish.forecast.plan(site.at(stage.environment), wish.query.read(answer))
         changes = tuple(_light(change) for change in found)
-    return PlannedStep(wish.index, wish.declaration, wish.step, changes, wish.skipped, wish.later)
+    settled = not changes and wish.forecast is wish.step and wish.view == stage.environment
+    told = (wish.skipped, wish.later)
+    return PlannedStep(wish.index, wish.declaration, wish.step, changes, *told, settled=settled)
 
 
 def _light(change: Change) -> Change:

@@ -113,7 +113,8 @@ def _hashed(names: Sequence[str]) -> Callable[[Any], int]:
 def _values(names: Sequence[str]) -> Callable[[Any], Any]:
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda one: tuple(getattr(one, name) for name in names)
+    value_of = attrgetter(*names) if names else lambda _one: None
+    return lambda one: (value_of(one),)
 
 
 def _closed(cls: Any, what: str, act: Callable[..., None]) -> Callable[..., None]:
