@@ -12,7 +12,7 @@ from opsplay.core.transport import Transport
 from opsplay.engine.probe import bundle, unbundle
 from opsplay.kit.data import dataclass
 
-_ASKING_TIMEOUT = 300.0
+ASKING_TIMEOUT = 300.0
 """Seconds; a CMS on a cheap host that asks its update server can take long."""
 
 
@@ -62,14 +62,14 @@ def _ask_host(transport: Transport, questions: list[Question], declare: Declare)
     script, mark = bundle(everything)
     declare(transport, script)
     try:
-        raw = transport.run(script, timeout=_ASKING_TIMEOUT)
+        raw = transport.run(script, timeout=ASKING_TIMEOUT)
         found = unbundle(raw, mark, len(everything))
         answers = dict(zip(everything, found, strict=True))
     except OpsplayError as error:
         return dict.fromkeys(questions, error)
     except TimeoutError:
         silent = Unreachable(
-            f"host {transport.host} did not answer within {_ASKING_TIMEOUT:.0f} s",
+            f"host {transport.host} did not answer within {ASKING_TIMEOUT:.0f} s",
             state="nothing was changed",
             next_command=f"ssh {transport.host.address} true",
         )

@@ -101,6 +101,11 @@ class Context:
             self._find_out(question, [one for one in more if one not in self.known])
         return query.read(self.known[question])
 
+    def asking(self, environment: str, queries: Iterable[Query[Any]]) -> list[Question]:
+        """Return the questions that queries put to the host of an environment, each once."""
+        asked = (self._question(environment, one) for one in queries if one.script)
+        return list(dict.fromkeys(asked))
+
     def _question(self, environment: str, query: Query[Any]) -> Question:
         here = self.at(environment).here
         return Question(self.site.name, environment, here.host, query.asked)

@@ -92,7 +92,6 @@ if [ -f "$d/rc" ] || {{ [ -f "$d/out" ] && ! alive; }}; then
   # A command may print its own secrets: what it said is told once, and not kept on the host.
   if [ -f "$d/private" ]; then : > "$d/out"; : > "$d/err"; fi
 fi
-exit 0
 """
 
 
@@ -111,13 +110,17 @@ def _head(job: str, directory: str, turns: int, fence: Fence | None, *, bar: boo
     )
 
 
-def start_script(job: str, directory: str, turns: int = TURNS, fence: Fence | None = None) -> str:
+def start_script(
+    job: str, directory: str, turns: int = TURNS, fence: Fence | None = None, then: str = ""
+) -> str:
     """Return the script that starts a job unless it was started, waits a while, and reports.
 
     Standard input: one line with the script's length in bytes and the secrets (base64 of `export`
     statements, or nothing), then the job's script. Behind a fence it begins only while that holds.
+    `then`: lines that end the script once the job has ended.
     """
-    return _head(job, directory, turns, fence) + _LAUNCH + _WAIT + _TELL
+    end = f'[ -f "$d/rc" ] || exit 0\n{then}' if then else "exit 0\n"
+    return _head(job, directory, turns, fence) + _LAUNCH + _WAIT + _TELL + end
 
 
 def watch_script(
@@ -132,7 +135,7 @@ def watch_script(
 
     `bar`: a job that was not started cannot be started any more.
     """
-    return _head(job, directory, turns, fence, bar=bar) + _WAIT + _TELL
+    return _head(job, directory, turns, fence, bar=bar) + _WAIT + _TELL + "exit 0\n"
 
 
 def kill_script(job: str, fence: Fence | None = None) -> str:

@@ -29,6 +29,27 @@ def bundle(asked: Sequence[Asked], mark: str = "") -> tuple[str, str]:
     return "\n".join([*parts, "exit 0"]), mark
 
 
+def riding(asked: Sequence[Asked]) -> tuple[str, str]:
+    """Return lines that end another script with these questions, and the mark they begin behind.
+
+    A shell of its own asks them: what that script named or set is not for them.
+    """
+    script, mark = bundle(asked)
+    begin = f"printf '\\n%s\\n' {mark}"
+    return f"{begin}; {begin} >&2; sh -c {quote(script)}\nexit 0\n", mark
+
+
+def dismount(answer: Answer, mark: str, count: int) -> tuple[Answer, tuple[Answer, ...]]:
+    """Return the answer of the script that the questions rode along with, and theirs, if whole."""
+    output, _, told = answer.stdout.partition(f"\n{mark}\n")
+    errors, _, complaints = answer.stderr.partition(f"\n{mark}\n")
+    try:
+        found = unbundle(Answer(0, told, complaints), mark, count)
+    except UnreadableAnswer:
+        found = ()  # they are asked again, by themselves
+    return Answer(answer.exit_status, output, errors), found
+
+
 _ANSWERED = r"""opsplay_n=0; opsplay_o=''; opsplay_e=''
 answered() {
   opsplay_mark="
