@@ -41,8 +41,12 @@ def ask(
     questions: Iterable[Question],
     transport: Callable[[Host], Transport],
     declare: Declare = undeclared,
+    meanwhile: Callable[[], object] = tuple,
 ) -> Answers:
-    """Return the answer to each question, or the error that kept its host from answering."""
+    """Return the answer to each question, or the error that kept its host from answering.
+
+    `meanwhile` is called while the hosts are being asked: waiting is the time for it.
+    """
     by_host: dict[Host, list[Question]] = {}
     for question in dict.fromkeys(questions):
         by_host.setdefault(question.host, []).append(question)
@@ -52,6 +56,7 @@ def ask(
         found = pool.map(
             lambda item: _ask_host(transport(item[0]), item[1], declare), by_host.items()
         )
+        meanwhile()
         return {question: answer for part in found for question, answer in part.items()}
 
 

@@ -214,13 +214,17 @@ def plan_sites(
     transport: Callable[[Host], Transport],
     tags: Sequence[str] = (),
     declare: Declare = undeclared,
+    meanwhile: Callable[[], object] = tuple,
 ) -> Plan:
-    """Return the plan for all sites: one round trip a host, nothing written anywhere."""
+    """Return the plan for all sites: one round trip a host, nothing written anywhere.
+
+    `meanwhile`: see `ask`.
+    """
     wishes = {site.name: wishes_of(playbook, site, language, tags) for site in sites}
     asked = [entry for site in sites for entry in questions_of(wishes[site.name])]
     hosts = dict.fromkeys(entry.host for entry in asked)
     before = {host: transport(host).counters.round_trips for host in hosts}
-    answers = ask(asked, transport, declare)
+    answers = ask(asked, transport, declare, meanwhile)
     trips = {
         str(host): transport(host).counters.round_trips - count for host, count in before.items()
     }
