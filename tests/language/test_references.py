@@ -61,8 +61,8 @@ def test_what_is_no_text_of_ours_is_left_to_the_engine(name: str):
 
 
 def test_what_is_missing_is_still_explained():
-    with pytest.raises(InvalidInput, match="'nam' is not defined; did you mean 'name'"):
-        templates.render("{{ site.nam }}", SCOPE, AT)
+    with pytest.raises(InvalidInput, match="'tag' is not defined; did you mean 'tags'"):
+        templates.render("{{ site.tag }}", SCOPE, AT)
 
 
 def test_the_engine_is_not_imported_for_plain_names():
