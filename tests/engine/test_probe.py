@@ -111,7 +111,7 @@ def test_what_waited_is_said_when_a_script_ends_early():
 
     done = subprocess.run(["dash", "-c", asked], capture_output=True, check=True)
 
-    assert [one.stdout for one in unbundle(Answer(0, done.stdout.decode(), done.stderr.decode()), mark, 2)] == ["a", "b"]  # fmt: skip
+    assert [one.stdout for one in unbundle(Answer(0, done.stdout.decode(), done.stderr.decode()), mark, 2)] == ["a\n", "b\n"]  # fmt: skip
 
 
 def test_a_question_that_ends_the_whole_shell_proves_nothing():

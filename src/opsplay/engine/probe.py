@@ -55,7 +55,9 @@ answered() {
   opsplay_mark="
 MARK $opsplay_n $1
 "
-  opsplay_o=$opsplay_o${2-}$opsplay_mark; opsplay_e=$opsplay_e$opsplay_mark
+  [ $# -eq 1 ] || opsplay_o="$opsplay_o$2
+"
+  opsplay_o=$opsplay_o$opsplay_mark; opsplay_e=$opsplay_e$opsplay_mark
   opsplay_n=$((opsplay_n+1)); [ $# -gt 1 ] || opsplay_say
 }
 opsplay_say() {
@@ -63,7 +65,7 @@ opsplay_say() {
   [ -z "$opsplay_e" ] || printf %s "$opsplay_e" >&2
   opsplay_o=''; opsplay_e=''
 }"""
-"""`answered STATUS TEXT` waits for the next `answered STATUS` or the end: many answers are one packet."""
+"""`answered STATUS TEXT` (a line) waits for the next `answered STATUS` or the end: many answers are one packet."""
 
 
 def _runs(asked: Sequence[Asked]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
