@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
+
+from opsplay.kit.data import dataclass
 
 Asked: TypeAlias = tuple[str, tuple[str, ...]]
 """A script and its words: what makes two queries the same question."""
@@ -36,7 +37,7 @@ class Query(Generic[T_co]):
     A query with `words` is one of many that go to a host together: all that share a script are
     answered by one run of it, with the words of each in turn as its arguments. So it costs few
     processes on the host, however many are asked. Such a script calls `answered STATUS` after what
-    it says to each.
+    it says to each, or `answered STATUS TEXT` where one line is all that it says.
     """
 
     script: str

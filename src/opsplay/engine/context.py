@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from opsplay.core.errors import UnreadableAnswer
@@ -18,6 +18,7 @@ from opsplay.engine.history import SiteHistory
 from opsplay.engine.job import Job, run_directory
 from opsplay.engine.plan import PlannedStage
 from opsplay.engine.tools import Tools
+from opsplay.kit.data import dataclass
 
 PASS_HEADER = "X-Opsplay-Pass"  # noqa: S105 - the name of a header
 RESET_HEADER = "X-Opsplay-Reset"
@@ -46,6 +47,8 @@ class Context:
     left_out: set[tuple[str, int]] = field(default_factory=set)
     """(stage, step) of the steps that were skipped."""
 
+    done_to: set[str] = field(default_factory=set)
+    """Environments to which something was done since they were planned."""
     noted: list[tuple[EventKind, str, Mapping[str, Any]]] = field(default_factory=list)
     """Events that wait for the next one that matters."""
 
@@ -98,6 +101,11 @@ class Context:
             self._find_out(question, [one for one in more if one not in self.known])
         return query.read(self.known[question])
 
+    def asking(self, environment: str, queries: Iterable[Query[Any]]) -> list[Question]:
+        """Return the questions that queries put to the host of an environment, each once."""
+        asked = (self._question(environment, one) for one in queries if one.script)
+        return list(dict.fromkeys(asked))
+
     def _question(self, environment: str, query: Query[Any]) -> Question:
         here = self.at(environment).here
         return Question(self.site.name, environment, here.host, query.asked)
@@ -136,6 +144,7 @@ class Context:
 
     def forget(self, environment: str) -> None:
         """Drop what was known of an environment: something was done to it."""
+        self.done_to.add(environment)
         self.known = {
             question: answer
             for question, answer in self.known.items()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from html.parser import HTMLParser
 from typing import Any
+
+from opsplay.kit.data import dataclass
 
 _UNSEEN = frozenset({"script", "style", "template", "noscript"})
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from opsplay.core.event import Event
+from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

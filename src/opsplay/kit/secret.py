@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from opsplay.kit.data import dataclass
 
 DOTS = "•••"
 _SHORTEST = 4
@@ -43,6 +45,11 @@ class Redactor:
         """Remember values to hide; the longest is replaced first, those under four characters never."""
         known = {*self._values, *(value for value in values if len(value) >= _SHORTEST)}
         self._values = tuple(sorted(known, key=lambda value: (-len(value), value)))
+
+    @property
+    def knows_any(self) -> bool:
+        """Return whether there is anything to hide."""
+        return bool(self._values)
 
     def clean(self, text: str) -> str:
         """Return `text` with each known value replaced by `•••`."""

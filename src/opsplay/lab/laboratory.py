@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from opsplay.core.errors import LabBroken
+from opsplay.kit.data import dataclass
 from opsplay.lab import (
     database,
     facts,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from rich import box
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from opsplay.core.event import Event, State
 from opsplay.journal import RunSummary
+from opsplay.kit.data import dataclass
 from opsplay.reports.approvals import answer_text, items, minute
 from opsplay.reports.ink import Ink
 from opsplay.reports.lines import Lines, meaning
@@ -114,7 +114,10 @@ def _until(waits: Iterable[Mapping[str, str]]) -> str:
     return f", until {minute(known[0])}" if known else ""
 
 
-def run_text(story: RunStory, wanted: Filter = Filter()) -> Text:
+_ALL = Filter()
+
+
+def run_text(story: RunStory, wanted: Filter = _ALL) -> Text:
     """Return one run, step by step, with what each step did."""
     started = moment_text(story.started) if story.started else "?"
     text = Text.assemble((f"run {story.run}  {story.playbook}\n", "bold"))

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from paramiko.ssh_exception import ConfigParseError
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import InvalidInput
+from opsplay.kit.data import dataclass
 
 _WILD = re.compile(r"[*?\[!]")
 _DEEPEST = 16
@@ -80,6 +80,11 @@ class _Blocks(SSHConfig):
 
     def _does_match(self, match_list: Any, *more: Any) -> bool:
         return bool(match_list) and super()._does_match(match_list, *more)  # type: ignore[misc]  # not in its stubs
+
+    def _tokenize(self, config: Any, target: Any, key: Any, value: str) -> str:
+        if "%" not in value and "~" not in value:
+            return value
+        return str(super()._tokenize(config, target, key, value))  # type: ignore[misc]  # not in its stubs
 
     def _pattern_matches(self, patterns: Any, target: str) -> bool:
         if isinstance(patterns, list) and not _WILD.search(" ".join(patterns)):

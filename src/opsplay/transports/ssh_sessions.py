@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from dataclasses import dataclass
 from enum import Enum, auto
 
 import paramiko
@@ -18,6 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from opsplay.core.environment import Host
 from opsplay.core.errors import Unreachable
 from opsplay.kit.clock import Clock
+from opsplay.kit.data import dataclass
 from opsplay.transports.ssh_ahead import Ahead
 from opsplay.transports.ssh_connect import Connected
 from opsplay.transports.ssh_line import LineTransport
@@ -117,6 +117,11 @@ class Line:
             if started is None:
                 self.release()
         return started
+
+    def expect(self) -> None:
+        """Ask for a session ahead: a script will follow soon."""
+        if self._at_work <= CROWD:
+            self._ahead.prepare(shell=False)
 
     def release(self) -> None:
         """Give the place of a script to the next one."""
