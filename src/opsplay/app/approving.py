@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from opsplay.core.errors import OpsplayError
 from opsplay.core.event import EventKind
 from opsplay.engine.waits import KINDS, Wait, WaitingRun, waiting_run, waits_of
 from opsplay.journal import Journal
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from opsplay.core.event import Event, State
 from opsplay.engine.fleet import Earlier
 from opsplay.engine.history import SiteHistory, history_of
 from opsplay.journal import Journal
-from opsplay.kit.data import dataclass
 
 _GOOD = (State.OK, State.CHANGED)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ from opsplay.core.errors import InvalidInput, OpsplayError
 from opsplay.core.query import Answer
 from opsplay.engine.crontab import entry, with_block, without_block
 from opsplay.engine.units import unit_name, units
-from opsplay.kit.data import dataclass
 from opsplay.kit.shell import command, quote
 
 Means: TypeAlias = Literal["systemd", "user systemd", "cron"]

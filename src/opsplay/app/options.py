@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from opsplay.core.event import Event, Listener, Progress
 from opsplay.engine.plan import Plan
 from opsplay.engine.tools import Stop
 from opsplay.kit.clock import Clock, SystemClock
-from opsplay.kit.data import dataclass
 
 
 def _silent(_event: Event) -> None:

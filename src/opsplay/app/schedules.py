@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from opsplay.core.playbook import Inventory, Playbook
 from opsplay.core.schedule import Schedule, Standing, Start
 from opsplay.engine.schedule import MOST_STARTS, forecast
 from opsplay.engine.schedule_past import KINDS, Records, records
-from opsplay.kit.data import dataclass
 from opsplay.language.read import read_inventory, read_playbook
 from opsplay.language.together import check_together
 from opsplay.reports.words import counted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from opsplay.engine.tools import Stop
 from opsplay.engine.waits import waiting_run
 from opsplay.journal import Journal, is_url, open_journal
 from opsplay.journal.leases import Leases, Seen
-from opsplay.kit.data import dataclass
 from opsplay.kit.ids import run_id
 from opsplay.language.read import read_all
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from opsplay.core.action import Action
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ itself. Facts about the real CMS, with their traps, stand in the driver's own do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeVar
 
 from opsplay.core.environment import Environment
 from opsplay.core.errors import InvalidInput
 from opsplay.core.query import Query
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

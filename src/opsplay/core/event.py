@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
-
-from opsplay.kit.data import dataclass
 
 
 class State(StrEnum):

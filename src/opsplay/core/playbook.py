@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from opsplay.core.site import Site
 from opsplay.core.vault import VaultSettings
-from opsplay.kit.data import dataclass
 
 if TYPE_CHECKING:  # most playbooks have none
     from opsplay.core.schedule import Schedule

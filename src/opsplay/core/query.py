@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
-
-from opsplay.kit.data import dataclass
 
 Asked: TypeAlias = tuple[str, tuple[str, ...]]
 """A script and its words: what makes two queries the same question."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
-
-from opsplay.kit.data import dataclass
 
 Misfire: TypeAlias = Literal["latest", "all", "skip"]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from opsplay.core.drivers import Driver, driver_for
 from opsplay.core.environment import Environment
 from opsplay.core.errors import InvalidInput
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ step kind is one file in `opsplay.steps` with one class; schema, validation and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, dataclass_transform
 
 from opsplay.core.change import Change
 from opsplay.core.query import NOTHING, Query
 from opsplay.core.site import Site
-from opsplay.kit.data import dataclass
 
 T = TypeVar("T")
 

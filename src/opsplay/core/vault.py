@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from opsplay.kit.data import dataclass
 from opsplay.kit.secret import Secret
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,6 @@ from opsplay.core.errors import StepFailed, Waiting
 from opsplay.core.event import Event
 from opsplay.engine.context import Context, Surroundings
 from opsplay.engine.plan import PlannedStage, PlannedStep
-from opsplay.kit.data import dataclass
 
 KIND = "approve"
 _ANSWERS = ("approved", "refused")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import OpsplayError, Unreachable
 from opsplay.core.query import Answer, Asked
 from opsplay.core.transport import Transport
 from opsplay.engine.probe import bundle, unbundle
-from opsplay.kit.data import dataclass
 
 ASKING_TIMEOUT = 300.0
 """Seconds; a CMS on a cheap host that asks its update server can take long."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from opsplay.core.errors import UnreadableAnswer
@@ -18,7 +18,6 @@ from opsplay.engine.history import SiteHistory
 from opsplay.engine.job import Job, run_directory
 from opsplay.engine.plan import PlannedStage
 from opsplay.engine.tools import Tools
-from opsplay.kit.data import dataclass
 
 PASS_HEADER = "X-Opsplay-Pass"  # noqa: S105 - the name of a header
 RESET_HEADER = "X-Opsplay-Reset"

@@ -7,8 +7,9 @@ process of the same run still sends is then refused by the host itself.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from opsplay.core.errors import Fenced
-from opsplay.kit.data import dataclass
 from opsplay.kit.shell import assign, quote
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from types import MappingProxyType
@@ -13,7 +13,6 @@ from opsplay.engine.batches import batches
 from opsplay.engine.history import SiteHistory
 from opsplay.engine.plan import Plan, SitePlan
 from opsplay.engine.risk import risk_of
-from opsplay.kit.data import dataclass
 
 Batches = Sequence[Sequence[str]]
 """Names of sites, batch after batch."""

@@ -7,7 +7,7 @@ journal, and its own verification, just as if it had been alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -29,7 +29,6 @@ from opsplay.engine.context import Context
 from opsplay.engine.outcome import Outcome
 from opsplay.engine.step_run import StepRun
 from opsplay.engine.together import Came, came_of, joinable, mark_of, script_of
-from opsplay.kit.data import dataclass
 
 _OPEN = (LineCut, Unreachable, Interrupted)
 """Errors after which the job may go on on the host."""

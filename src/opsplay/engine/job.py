@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from opsplay.core.errors import Interrupted, LineCut, UnreadableAnswer
@@ -30,7 +30,6 @@ from opsplay.engine.job_scripts import (
 )
 from opsplay.engine.probe import dismount, riding
 from opsplay.engine.tools import Tools
-from opsplay.kit.data import dataclass
 from opsplay.kit.secret import Secret
 
 _ANSWER_SECONDS = 90.0

@@ -7,13 +7,12 @@ have come. When too many of them failed, nobody behind them begins anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import State
 from opsplay.core.playbook import Stage
 from opsplay.engine.batches import too_many
-from opsplay.kit.data import dataclass
 
 _ASKING = frozenset({"approve", "notify"})
 """Kinds of steps that only ask or tell people: nobody need wait for another site's answer."""

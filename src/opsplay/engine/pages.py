@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from html.parser import HTMLParser
 from typing import Any
-
-from opsplay.kit.data import dataclass
 
 _UNSEEN = frozenset({"script", "style", "template", "noscript"})
 

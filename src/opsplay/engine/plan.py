@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,6 @@ from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step
 from opsplay.engine.ask import Question
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

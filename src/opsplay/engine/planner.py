@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opsplay.core.action import Clone, Shell
@@ -19,7 +19,6 @@ from opsplay.core.transport import Transport
 from opsplay.engine.ask import Answers, Declare, Question, ask, undeclared
 from opsplay.engine.plan import Plan, PlannedStage, PlannedStep, SitePlan
 from opsplay.engine.tools import Language
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opsplay.core.errors import ExitStatus, Fenced
@@ -17,7 +17,6 @@ from opsplay.engine.plan import Plan, SitePlan
 from opsplay.engine.site_run import carry_out
 from opsplay.engine.tools import Tools
 from opsplay.engine.turns import Turns
-from opsplay.kit.data import dataclass
 
 FORKS = 16
 """Sites at work at the same time where nobody said how many."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import Event
 from opsplay.engine.waits import waiting_run
-from opsplay.kit.data import dataclass
 
 MOST_TRIES = 3
 """How often a run that is cut short each time is taken up; then a person has to look."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -33,7 +33,6 @@ from opsplay.engine.store_dialogue import Dialogue, Retried
 from opsplay.engine.store_readme import readme
 from opsplay.engine.store_script import BLOCK, Saved, host_script
 from opsplay.kit.clock import Clock
-from opsplay.kit.data import dataclass
 
 SEGMENT_BYTES = 16 << 20
 _KINDS: dict[str, Literal["db", "files"]] = {"database": "db", "files": "files"}

@@ -15,8 +15,8 @@ stage leaves its exit status in a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from opsplay.kit.data import dataclass
 from opsplay.kit.shell import assign, command
 
 BLOCK = 65536

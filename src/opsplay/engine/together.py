@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from opsplay.core.action import Action, Shell, Write
@@ -12,7 +12,6 @@ from opsplay.core.event import Event
 from opsplay.engine.acts import PUT, looking, put_call
 from opsplay.engine.job import JobReport, JobState
 from opsplay.engine.plan import PlannedStep
-from opsplay.kit.data import dataclass
 from opsplay.kit.shell import quote
 
 MOST = 20

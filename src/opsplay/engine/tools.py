@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from opsplay.core.environment import Host
@@ -17,7 +17,6 @@ from opsplay.core.step import Step
 from opsplay.core.transport import Transport
 from opsplay.core.vault import Vault, VaultSettings
 from opsplay.kit.clock import Clock
-from opsplay.kit.data import dataclass
 
 
 class Language(Protocol):

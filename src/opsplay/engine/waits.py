@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,6 @@ from opsplay.core.event import Event, EventKind, State
 from opsplay.core.playbook import Window
 from opsplay.engine.approval import Asking, askings
 from opsplay.engine.window import is_open
-from opsplay.kit.data import dataclass
 
 KINDS: tuple[EventKind, ...] = (
     "site_started", "waiting", "approval_asked", "approved", "refused", "site_finished",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opsplay.core.errors import Locked
 from opsplay.journal.postgres import SCHEMA, PostgresStore
 from opsplay.journal.rows import Claim
-from opsplay.kit.data import dataclass
 
 if TYPE_CHECKING:
     from psycopg import Cursor

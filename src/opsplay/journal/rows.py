@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, cast
 
 from opsplay.core.event import Event, EventKind
 from opsplay.journal.chain import GENESIS
-from opsplay.kit.data import dataclass
 
 Row: TypeAlias = tuple[int, str, str, str, str, str, str, str]
 """sequence, run, at, kind, site, data, previous, hash: as they are kept."""

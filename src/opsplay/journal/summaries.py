@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from opsplay.core.event import Event
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import field
-
-from opsplay.kit.data import dataclass
+from dataclasses import dataclass, field
 
 DOTS = "•••"
 _SHORTEST = 4

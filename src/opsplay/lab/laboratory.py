@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opsplay.core.errors import LabBroken
-from opsplay.kit.data import dataclass
 from opsplay.lab import (
     database,
     facts,

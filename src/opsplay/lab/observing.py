@@ -6,9 +6,9 @@ import hashlib
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from opsplay.kit.data import dataclass
 from opsplay.lab import database
 from opsplay.lab.parts import found
 from opsplay.lab.places import LabEnvironment, Places

@@ -11,9 +11,9 @@ import re
 import shutil
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from opsplay.kit.data import dataclass
 from opsplay.lab import packages
 from opsplay.lab.packages import Progress
 

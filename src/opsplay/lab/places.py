@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from opsplay.kit.data import dataclass
 
 HOSTS = ("web1", "web2", "web3")
 

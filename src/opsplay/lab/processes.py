@@ -8,11 +8,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opsplay.core.errors import LabBroken
-from opsplay.kit.data import dataclass
 
 MARK = "OPSPLAY_LAB_MARK"
 """Environment variable that every process of a lab carries; its value is the lab's directory."""

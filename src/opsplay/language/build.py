@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from opsplay.core.errors import InvalidInput, Problem
 from opsplay.core.playbook import Declaration, Place
 from opsplay.core.step import Step
-from opsplay.kit.data import dataclass
 from opsplay.kit.secret import Secret
 from opsplay.language import secrets, templates, words
 from opsplay.language.fitting import fits

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 from typing import Any
 
 from opsplay.core.errors import InvalidInput, Problem
 from opsplay.core.playbook import Place
-from opsplay.kit.data import dataclass
 from opsplay.language import text, words
 from opsplay.language.nodes import Document, Fields, Node, fields_at, find, items_at, plain, text_at
 from opsplay.language.problems import best_at_each_place, say

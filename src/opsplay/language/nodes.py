@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from opsplay.core.errors import Problem
 from opsplay.core.playbook import Place
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True, slots=True)

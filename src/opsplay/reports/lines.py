@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import Event, State
-from opsplay.kit.data import dataclass
 from opsplay.reports.approvals import answer_text, items, minute
 from opsplay.reports.fleet import MANY
 from opsplay.reports.ink import Ink

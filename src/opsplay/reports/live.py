@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -21,7 +21,6 @@ from rich.table import Table
 from rich.text import Text
 
 from opsplay.core.event import Event
-from opsplay.kit.data import dataclass
 from opsplay.reports.lines import Line, Lines
 from opsplay.reports.words import QUIET, STYLES, SYMBOLS, counted, from_to, size, span
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich import box
@@ -12,7 +13,6 @@ from rich.text import Text
 
 from opsplay.core.event import Event, State
 from opsplay.journal import RunSummary
-from opsplay.kit.data import dataclass
 from opsplay.reports.approvals import answer_text, items, minute
 from opsplay.reports.ink import Ink
 from opsplay.reports.lines import Lines, meaning

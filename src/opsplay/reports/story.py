@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from opsplay.core.event import Event, State
-from opsplay.kit.data import dataclass
 
 
 @dataclass(frozen=True)

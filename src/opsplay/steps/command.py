@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from opsplay.core.action import Shell
@@ -10,7 +11,6 @@ from opsplay.core.change import Change
 from opsplay.core.query import Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step, param
-from opsplay.kit.data import dataclass
 from opsplay.kit.secret import Secret
 from opsplay.kit.shell import command
 
@@ -22,7 +22,9 @@ class Variable:
     name: str = param(
         "Name of the variable.", examples=["API_TOKEN"], pattern="^[A-Za-z_][A-Za-z0-9_]*$"
     )
-    value: Secret = param("Where its value is had from.", examples=[{"secret": "env:API_TOKEN"}])
+    value: Secret = param(  # noqa: RUF009 - it declares a field, as in a step
+        "Where its value is had from.", examples=[{"secret": "env:API_TOKEN"}]
+    )
 
 
 class Command(Step[bool], kind="command"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 
@@ -14,7 +15,6 @@ from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
 from opsplay.core.step import Step, param
-from opsplay.kit.data import dataclass
 from opsplay.kit.shell import assign
 
 _SECRETIVE = (".env*", "wp-config*", "parameters.*", "configuration.php")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import Unreachable
 from opsplay.core.query import Answer
 from opsplay.core.transport import Counters
-from opsplay.kit.data import dataclass
 from opsplay.transports.meter import Meter
 from opsplay.transports.streams import Deadline, ScriptChannel, line_cut
 from opsplay.transports.wire import encode

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import HostKeyRefused
-from opsplay.kit.data import dataclass
 from opsplay.transports.known_hosts import (
     Known,
     KnownHosts,

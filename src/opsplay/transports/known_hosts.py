@@ -13,11 +13,10 @@ import hmac
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache, lru_cache
 from pathlib import Path
-
-from opsplay.kit.data import dataclass
 
 
 class Verdict(Enum):

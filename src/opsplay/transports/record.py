@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from opsplay.core.environment import Host
 from opsplay.core.query import Answer
 from opsplay.core.transport import Channel, Transport
-from opsplay.kit.data import dataclass
 from opsplay.transports.around import Around
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from paramiko.ssh_exception import ConfigParseError
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import InvalidInput
-from opsplay.kit.data import dataclass
 
 _WILD = re.compile(r"[*?\[!]")
 _DEEPEST = 16

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from dataclasses import dataclass
 from enum import Enum, auto
 
 import paramiko
@@ -17,7 +18,6 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from opsplay.core.environment import Host
 from opsplay.core.errors import Unreachable
 from opsplay.kit.clock import Clock
-from opsplay.kit.data import dataclass
 from opsplay.transports.ssh_ahead import Ahead
 from opsplay.transports.ssh_connect import Connected
 from opsplay.transports.ssh_line import LineTransport

@@ -8,8 +8,9 @@ escapes, which the `printf` of the POSIX shell turns back.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from opsplay.kit import shell
-from opsplay.kit.data import dataclass
 
 REQUEST_LIMIT = 60_000
 """Bytes. Linux takes 128 KiB a word (MAX_ARG_STRLEN), and sshd hands the request on as one word."""

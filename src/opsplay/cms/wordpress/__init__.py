@@ -10,6 +10,7 @@ without starting WordPress everywhere else, so that a broken site can be saved a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
@@ -18,7 +19,6 @@ from opsplay.cms.wordpress.scripts import php, script
 from opsplay.core.drivers import Facts, LogPosition, driver
 from opsplay.core.environment import Environment
 from opsplay.core.query import Query
-from opsplay.kit.data import dataclass
 
 _CODE_PLACES = {"plugin": "plugins", "theme": "themes"}
 
