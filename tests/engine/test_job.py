@@ -59,6 +59,25 @@ def test_a_job_tells_status_output_and_errors(tools):
     assert report.told == "out\nbad"
 
 
+@pytest.mark.usefixtures("home")
+def test_what_is_asked_then_is_asked_when_the_job_has_ended(tools):
+    asking = replace(job(tools), then=(("test -e done && echo there", ()), ("echo x >&2", ())))
+
+    report = asking.run("sleep 0.2; touch done; echo out")
+
+    assert (report.state, report.output, report.errors) == (JobState.ENDED, "out\n", "")
+    assert [(one.stdout, one.stderr) for one in report.looked] == [("there\n", ""), ("", "x\n")]
+
+
+@pytest.mark.usefixtures("home")
+def test_nothing_is_asked_while_the_job_goes_on(tools):
+    asking = replace(job(tools), turns=30, then=(("touch asked", ()),))
+
+    report = asking.run("sleep 2; test ! -e asked; echo $?")
+
+    assert (report.output, report.looked) == ("0\n", ())
+
+
 def test_a_start_sent_ten_times_runs_once(home, tools):
     script = 'echo x >> "$HOME/count"; sleep 0.3'
 

@@ -169,6 +169,22 @@ def test_a_plan_costs_one_round_trip_a_host(count):
     assert [one.site.name for one in found.sites] == [one.name for one in sites]
 
 
+def test_a_plan_names_the_hosts_that_it_changes_first():
+    changes = one_stage("command: {run: x}")
+    sites = [site(f"shop-{n}", f"web{n % 2}", "web9") for n in range(3)]
+
+    assert plan(changes, *sites).next_hosts == (Host("web0"), Host("web1"))
+    assert plan(UPDATED, *sites).next_hosts == ()
+
+
+def test_waiting_for_hosts_is_time_for_other_things():
+    done: list[str] = []
+
+    plan_sites(UPDATED, [site()], Language("."), Hosts(), meanwhile=lambda: done.append("work"))
+
+    assert done == ["work"]
+
+
 def test_steps_that_ask_nothing_cost_nothing():
     found = plan(one_stage("command: {run: x}", "backup: {}"))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.query import Answer
-from opsplay.engine.probe import bundle, unbundle
+from opsplay.engine.probe import bundle, dismount, riding, unbundle
 from opsplay.kit.shell import quote
 
 pytestmark = pytest.mark.real
@@ -57,6 +57,61 @@ def test_a_rude_question_spoils_no_other(shell, rude):
     before, _, after = unbundle(Answer(done.returncode, *texts), mark, 3)
 
     assert (before.stdout, after.stdout) == ("before\n", "after\n")
+
+
+def ridden(before, scripts, shell="dash"):
+    ride, mark = riding([(script, ()) for script in scripts])
+    words = [shell, "sh", "-c"] if shell == "busybox" else [shell, "-c"]
+    done = subprocess.run([*words, f"{before}\n{ride}"], capture_output=True, check=False)
+    answer = Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return dismount(answer, mark, len(scripts))
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_questions_ride_along_with_another_script(shell):
+    before = "echo own; echo bad >&2; x=1; f() { :; }; set -u"
+
+    own, found = ridden(before, ['echo "${x-unset}"; f', "echo 'it''s' >&2; exit 3"], shell)
+
+    assert (own.exit_status, own.stdout, own.stderr) == (0, "own\n", "bad\n")
+    assert (found[0].stdout, found[0].exit_status) == ("unset\n", 127)
+    assert (found[1].stderr, found[1].exit_status) == ("its\n", 3)
+
+
+def test_a_rude_question_that_rides_along_answers_nothing():
+    own, found = ridden("echo own", ["echo one", "kill -9 $$"])
+
+    assert own.stdout == "own\n"
+    assert found == ()
+
+
+def test_where_the_script_ended_before_nothing_was_asked():
+    own, found = ridden("echo own; exit 4", ["echo one"])
+
+    assert (own.exit_status, own.stdout, found) == (4, "own\n", ())
+
+
+def test_answers_that_wait_and_answers_that_do_not_keep_their_order():
+    script = (
+        'for word; do case $word in short) answered 0 "$word" ;; '
+        'long) opsplay_say; echo "$word"; answered 0 ;; end) exit ;; esac; done'
+    )
+    words = ["short", "short", "long", "short", "long", "long", "short"]
+    asked, mark = bundle([(script, (word,)) for word in words] + [("echo last", ())])
+
+    done = subprocess.run(["dash", "-c", asked], capture_output=True, check=True)
+    found = unbundle(Answer(0, done.stdout.decode(), done.stderr.decode()), mark, len(words) + 1)
+
+    assert [one.stdout.strip() for one in found] == [*words, "last"]
+
+
+def test_what_waited_is_said_when_a_script_ends_early():
+    script = 'for word; do case $word in end) exit ;; *) answered 0 "$word" ;; esac; done'
+    asked, mark = bundle([(script, (word,)) for word in ("a", "b", "end")])
+
+    done = subprocess.run(["dash", "-c", asked], capture_output=True, check=True)
+
+    assert [one.stdout for one in unbundle(Answer(0, done.stdout.decode(), done.stderr.decode()), mark, 2)] == ["a\n", "b\n"]  # fmt: skip
 
 
 def test_a_question_that_ends_the_whole_shell_proves_nothing():

@@ -11,6 +11,7 @@ from tests.transports.sshd import Sshd, running
 from opsplay.core.errors import Unreachable
 from opsplay.transports import ssh_session, ssh_sessions
 from opsplay.transports.ssh import SshTransport
+from opsplay.transports.ssh_line import LineTransport
 
 pytestmark = pytest.mark.real
 
@@ -75,6 +76,31 @@ def test_a_session_kept_for_later_is_given_back_when_the_host_has_no_other(tmp_p
 
         assert [channel.receive_line() for channel in held] == [b"held\n"] * 2
         transport.close()
+
+
+def test_a_script_that_was_announced_finds_its_session(sshd: Sshd, monkeypatch):
+    transport = SshTransport(sshd.host())
+    transport.expect()  # there is no line yet: nothing to ask
+    asked: list[object] = []
+    ask = LineTransport.ask_for_session
+
+    def noted(line: LineTransport) -> ssh_session.Session:
+        asked.append(line)
+        return ask(line)
+
+    monkeypatch.setattr(LineTransport, "ask_for_session", noted)
+    transport.run("true")
+    assert len(asked) == 1
+
+    transport.expect()
+    transport.expect()
+    assert len(asked) == 2  # one is enough
+
+    assert transport.run("echo found").stdout == "found\n"
+    assert len(asked) == 3  # for the script after it
+    transport.close()
+    transport.expect()
+    assert transport.counters.connects == 1
 
 
 def test_a_host_without_a_shell_says_so(tmp_path):

@@ -11,6 +11,7 @@ from tests.workers.conftest import serving
 from tests.workers.fleet import wait_until
 
 from opsplay import app
+from opsplay.app.approving import answer
 from opsplay.app.workers import serve, submit, workers
 from opsplay.core.errors import ExitStatus, InvalidInput, Locked
 from opsplay.couriers.postgres import SCHEMA
@@ -177,6 +178,27 @@ def test_a_command_by_hand_and_a_worker_keep_out_of_each_others_way(fleet_of):
 
     assert app.run(fleet.playbook("site-a"), fleet.options).exit_status == ExitStatus.DONE
     assert workers(fleet.options) == ()
+    sound(fleet)
+
+
+def test_a_run_that_waits_for_an_answer_is_taken_up_by_whichever_worker_is_there_then(fleet_of):
+    fleet = fleet_of(1)
+    text = fleet.playbook("site-a", steps=1).read_text()
+    asking = fleet.place.folder / "ops" / "asking.yaml"
+    ask = "  - name: Ask\n    steps:\n      - approve: {by: client, within: 5 days}\n"
+    asking.write_text(text.replace("stages:\n", f"stages:\n{ask}"))
+    run = submit(asking, fleet.options)
+    with serving(fleet, "one"):
+        assert ended(fleet, run) == {run: "waiting"}
+    before = fleet.marks("site-a")
+
+    with serving(fleet, "two", patience=1.5) as (told, _):
+        answer(run, fleet.options, by="client")
+        wait_until(lambda: fleet.marks("site-a"))
+        wait_until(lambda: any(one.what == "ended" for one in told))
+
+    assert before == []
+    assert ended(fleet, run) == {run: "changed"}
     sound(fleet)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +30,6 @@ from opsplay.engine.history import UNFINISHED
 from opsplay.engine.line import SiteResult
 from opsplay.engine.plan import Plan
 from opsplay.engine.planner import plan_sites
-from opsplay.engine.runner import exit_status_of, run_plan, state_of_run
 from opsplay.engine.window import with_waits
 from opsplay.journal import Journal, open_journal
 from opsplay.kit.ids import run_id
@@ -51,10 +50,22 @@ def check(playbook: Path, options: Options) -> CheckResult:
     return CheckResult(plan, _status_of_check(plan))
 
 
-def _plan(workshop: Workshop, book: Playbook, sites: Sequence[Site], tags: Sequence[str]) -> Plan:
-    plan = plan_sites(book, sites, workshop.language, workshop.transport, tags, workshop.declare)
+def _plan(
+    workshop: Workshop,
+    book: Playbook,
+    sites: Sequence[Site],
+    tags: Sequence[str],
+    meanwhile: Callable[[], object] = tuple,
+) -> Plan:
+    lines, declare = workshop.transport, workshop.declare
+    plan = plan_sites(book, sites, workshop.language, lines, tags, declare, meanwhile)
     plan = with_forecasts(plan, workshop)
     return plan if workshop.options.any_hour else with_waits(plan, workshop.clock.now())
+
+
+def _load_runner() -> None:
+    # What carries out is imported while the hosts answer: there is nothing else to do then.
+    import opsplay.engine.runner  # noqa: F401
 
 
 def _status_of_check(plan: Plan) -> ExitStatus:
@@ -197,13 +208,18 @@ def _watched(
     earlier: Earlier,
 ) -> RunResult:
     tools = workshop.tools(journal, name)
-    plan = _plan(workshop, book, [site for site in sites if not earlier.finished(site.name)], tags)
+    left = [site for site in sites if not earlier.finished(site.name)]
+    plan = _plan(workshop, book, left, tags, _load_runner)
     everything = for_run(plan, sites, book, earlier)
     plan = left_of(everything, earlier)
+    for host in plan.next_hosts:
+        workshop.expect(host)
     journal_plan(journal, name, book, everything, earlier)
     cancelled = bool(workshop.options.stop.cancelled_by)
     if plan.pending and not cancelled and not workshop.options.confirm(plan):
         return _end(workshop, journal, name, (), ExitStatus.INTERRUPTED)
+    from opsplay.engine.runner import exit_status_of, run_plan
+
     results = run_plan(tools, name, book, everything, earlier)
     return _end(workshop, journal, name, results, exit_status_of(results))
 
@@ -222,6 +238,8 @@ def _end(
     if stop.handing_over and (not results or any(one.state in UNFINISHED for one in results)):
         # Without an end in the journal, the next worker goes on with it.
         return RunResult(name, status, journal.events(name), trips)
+    from opsplay.engine.runner import state_of_run
+
     state = state_of_run(status, results) if results else State.SKIPPED
     if workshop.options.stop.cancelled_by and over_with(results):
         state = State.CANCELLED

@@ -64,6 +64,8 @@ class Workshop:
         self.language = _Language(options.inventory.parent)
         self.keys = Keys(options.state, self.redactor.learn)
         self.pool = Pool(self._open)
+        self._lines: dict[Host, Transport] = {}
+        """The transports to the hosts themselves, without what is around them."""
         self._told: Callable[[Host, OpsplayError, int, float], None] = _untold
         self._vaults: dict[str, tuple[Vault, VaultSettings]] = {}
         self._checking = False
@@ -95,8 +97,9 @@ class Workshop:
 
         # Whatever the engine sends by `run` may be sent twice: questions change nothing, jobs
         # start once, locks know their holder.
+        self._lines[host] = open_transport(host)
         line = Retry(
-            open_transport(host),
+            self._lines[host],
             tell,
             safe=lambda _script: True,
             clock=self.clock,
@@ -112,6 +115,12 @@ class Workshop:
     def transport(self, host: Host) -> Transport:
         """Return the one line to a host."""
         return self.pool.get(host)
+
+    def expect(self, host: Host) -> None:
+        """Say that a script for a host follows soon; where that needs preparing, it begins now."""
+        line: Any = self._lines.get(host)
+        if hasattr(line, "expect"):
+            line.expect()
 
     def declare(self, transport: Transport, script: str) -> None:
         """Declare a script of questions to a transport that lets nothing else through."""

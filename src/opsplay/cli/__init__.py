@@ -25,9 +25,20 @@ def main(words: Sequence[str] | None = None) -> None:
     if given in (["--version"], ["-V"]):
         print(f"opsplay {opsplay.__version__}")
         return
+    from opsplay.cli import lean
+
+    lean.spare_collections()
+    lean.import_invoke()
     from opsplay.cli.program import program
 
-    program().run(["opsplay", *given])
+    try:
+        program().run(["opsplay", *given])
+    except SystemExit as ended:
+        if words is None:
+            lean.leave(ended.code)
+        raise
+    if words is None:
+        lean.leave(0)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,14 +7,15 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import invoke.main
 from invoke import Exit
 from invoke.exceptions import ParseError
+from invoke.parser import Parser
 from invoke.program import Program
 from invoke.terminals import pty_size
+from invoke.util import Lexicon
 
 import opsplay
 from opsplay.cli.screen import emit, program_name
@@ -37,8 +38,22 @@ Begin with:
 """
 
 
+class _Contexts(Lexicon):
+    """What each verb takes. Invoke copies all of it at each use, and then the one that it needs."""
+
+    def __deepcopy__(self, _memo: object) -> _Contexts:
+        return self
+
+
 class OpsplayProgram(Program):
     """Invoke's program, made to answer mistakes as the rest of opsplay does."""
+
+    def _make_parser(self) -> Parser:
+        if (made := self.__dict__.get("_made")) is None:
+            made = self._made = super()._make_parser()  # twice a run, without this
+            object.__setattr__(made.contexts, "__class__", _Contexts)  # its own would make a key
+        parser: Parser = made
+        return parser
 
     def parse_core(self, argv: list[str] | None) -> None:
         try:
@@ -223,5 +238,7 @@ def _unknown(word: str, verb: str, context: Any, verbs: Iterable[str]) -> str:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     found = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""

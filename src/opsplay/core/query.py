@@ -36,7 +36,7 @@ class Query(Generic[T_co]):
     A query with `words` is one of many that go to a host together: all that share a script are
     answered by one run of it, with the words of each in turn as its arguments. So it costs few
     processes on the host, however many are asked. Such a script calls `answered STATUS` after what
-    it says to each.
+    it says to each, or `answered STATUS TEXT` where one line is all that it says.
     """
 
     script: str

@@ -62,25 +62,39 @@ def write_script(write: Write) -> str:
 
     Run again, it keeps what it kept at first: the way back must not lead to its own text.
     """
+    return f"{PUT}{put_call(write)}\n{_READ_BACK}"
+
+
+def put_call(write: Write) -> str:
+    """Return the lines that do a `Write` where the shell knows `PUT`; they end with its status."""
     values = {"f": write.path, "content": write.content, "mode": f"{write.mode:o}"}
     lines = [assign(name, value) for name, value in values.items()]
-    return "\n".join([*lines, assign("kept", write.kept), _WRITE])
+    return "\n".join([*lines, assign("kept", write.kept), "put"])
 
 
-_WRITE = r"""
-t="$f.opsplay.$$"
-before=${OPSPLAY_RUN_DIR:?}/before
-kept=$before/$kept
-(umask 077; mkdir -p "$before") || exit 1
-if [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.absent" ]; then
-  if [ -e "$f" ] || [ -L "$f" ]; then
-    cp -pP "$f" "$kept.new" && mv "$kept.new" "$kept"
-  else
-    : > "$kept.absent"
-  fi || { echo "the old $f could not be kept; nothing was changed" >&2; exit 1; }
-fi
-# A directory that visitors' files lie in must be open to them.
-(umask 022; mkdir -p "$(dirname "$f")") || exit 1
-(umask 077; printf %s "$content" > "$t") && chmod "$mode" "$t" || exit 1
-mv "$t" "$f" && printf %s "$content" | cmp -s - "$f"
+PUT = r"""
+put() {
+  # A process costs the host more than all that the shell does by itself: no more than are needed.
+  t="$f.opsplay.$$"
+  before=${OPSPLAY_RUN_DIR:?}/before
+  kept=$before/$kept
+  umask 077
+  [ -d "$before" ] || mkdir -p "$before" || return 1
+  if [ ! -e "$kept" ] && [ ! -L "$kept" ] && [ ! -e "$kept.absent" ]; then
+    if [ -e "$f" ] || [ -L "$f" ]; then
+      cp -pP "$f" "$kept.new" && mv "$kept.new" "$kept"
+    else
+      : > "$kept.absent"
+    fi || { echo "the old $f could not be kept; nothing was changed" >&2; return 1; }
+  fi
+  case $f in ?*/*) where=${f%/*} ;; /*) where=/ ;; *) where=. ;; esac
+  # A directory that visitors' files lie in must be open to them.
+  [ -d "$where" ] || (umask 022; mkdir -p "$where") || return 1
+  printf %s "$content" > "$t" && chmod "$mode" "$t" && mv "$t" "$f" || return 1
+  umask 022
+}
+"""
+"""Shell function that puts `$content` into `$f`, with the old file kept as `$kept`."""
+_READ_BACK = r"""
+[ $? -eq 0 ] && printf %s "$content" | cmp -s - "$f"
 """

@@ -12,7 +12,7 @@ from opsplay.core.query import Answer, Asked
 from opsplay.core.transport import Transport
 from opsplay.engine.probe import bundle, unbundle
 
-_ASKING_TIMEOUT = 300.0
+ASKING_TIMEOUT = 300.0
 """Seconds; a CMS on a cheap host that asks its update server can take long."""
 
 
@@ -41,8 +41,12 @@ def ask(
     questions: Iterable[Question],
     transport: Callable[[Host], Transport],
     declare: Declare = undeclared,
+    meanwhile: Callable[[], object] = tuple,
 ) -> Answers:
-    """Return the answer to each question, or the error that kept its host from answering."""
+    """Return the answer to each question, or the error that kept its host from answering.
+
+    `meanwhile` is called while the hosts are being asked: waiting is the time for it.
+    """
     by_host: dict[Host, list[Question]] = {}
     for question in dict.fromkeys(questions):
         by_host.setdefault(question.host, []).append(question)
@@ -52,6 +56,7 @@ def ask(
         found = pool.map(
             lambda item: _ask_host(transport(item[0]), item[1], declare), by_host.items()
         )
+        meanwhile()
         return {question: answer for part in found for question, answer in part.items()}
 
 
@@ -62,14 +67,14 @@ def _ask_host(transport: Transport, questions: list[Question], declare: Declare)
     script, mark = bundle(everything)
     declare(transport, script)
     try:
-        raw = transport.run(script, timeout=_ASKING_TIMEOUT)
+        raw = transport.run(script, timeout=ASKING_TIMEOUT)
         found = unbundle(raw, mark, len(everything))
         answers = dict(zip(everything, found, strict=True))
     except OpsplayError as error:
         return dict.fromkeys(questions, error)
     except TimeoutError:
         silent = Unreachable(
-            f"host {transport.host} did not answer within {_ASKING_TIMEOUT:.0f} s",
+            f"host {transport.host} did not answer within {ASKING_TIMEOUT:.0f} s",
             state="nothing was changed",
             next_command=f"ssh {transport.host.address} true",
         )

@@ -48,6 +48,8 @@ class Context:
     left_out: set[tuple[str, int]] = field(default_factory=set)
     """(stage, step) of the steps that were skipped."""
 
+    done_to: set[str] = field(default_factory=set)
+    """Environments to which something was done since they were planned."""
     noted: list[tuple[EventKind, str, Mapping[str, Any]]] = field(default_factory=list)
     """Events that wait for the next one that matters."""
 
@@ -100,6 +102,11 @@ class Context:
             self._find_out(question, [one for one in more if one not in self.known])
         return query.read(self.known[question])
 
+    def asking(self, environment: str, queries: Iterable[Query[Any]]) -> list[Question]:
+        """Return the questions that queries put to the host of an environment, each once."""
+        asked = (self._question(environment, one) for one in queries if one.script)
+        return list(dict.fromkeys(asked))
+
     def _question(self, environment: str, query: Query[Any]) -> Question:
         here = self.at(environment).here
         return Question(self.site.name, environment, here.host, query.asked)
@@ -138,6 +145,7 @@ class Context:
 
     def forget(self, environment: str) -> None:
         """Drop what was known of an environment: something was done to it."""
+        self.done_to.add(environment)
         self.known = {
             question: answer
             for question, answer in self.known.items()

@@ -6,8 +6,9 @@ journal, and its own verification, just as if it had been alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from opsplay.core.change import Change
@@ -20,8 +21,9 @@ from opsplay.core.errors import (
     Unreachable,
 )
 from opsplay.core.event import Event, State
-from opsplay.core.query import Query
+from opsplay.core.query import Answer, Query
 from opsplay.engine.acts import run_job
+from opsplay.engine.ask import Question
 from opsplay.engine.brief import brief
 from opsplay.engine.context import Context
 from opsplay.engine.outcome import Outcome
@@ -77,19 +79,20 @@ class GroupRun:
             if any(one.outcome == "unknown" for _, one in mine):
                 break
             states.add(self._conclude(run, mine))
+        self.context.flush()
         return states
 
     def _wanted(self) -> list[_Act]:
-        also = self._questions(self.left)
+        also = [*self._questions(self.left)]
         return [
             _Act(run, number, change)
             for run in self.left
             for number, change in enumerate(run.wanted(run.exact(), also))
         ]
 
-    def _questions(self, runs: Iterable[StepRun]) -> list[Query[Any]]:
+    def _questions(self, runs: Iterable[StepRun]) -> Iterator[Query[Any]]:
         site = self.context.at(self.stage.environment)
-        return [run.exact().probe(site) for run in runs]
+        return (run.exact().probe(site) for run in runs)
 
     def _conclude(self, run: StepRun, mine: Sequence[tuple[_Act, Came]]) -> State:
         for act, came in mine:
@@ -99,8 +102,10 @@ class GroupRun:
             kind = run.declaration.kind
             self.context.remember(kind, self.stage.environment, brief(act.change))
         if mine:
-            run.verify(run.exact(), (*self._questions(self.left[1:]), *self.after))
-        state = run.conclude(run.exact(), [act.change for act, came in mine if not came.spared])
+            run.verify(run.exact(), chain(self._questions(self.left[1:]), self.after))
+        changes = [act.change for act, came in mine if not came.spared]
+        # What came of its acts is on the disk: the ends of all steps share one transaction.
+        state = run.conclude(run.exact(), changes, at_once=False)
         self.left.remove(run)
         return state
 
@@ -109,8 +114,9 @@ class GroupRun:
         self.context.tools.stop.check()
         intents = self._intend(acts)
         started = self.context.tools.clock.monotonic()
+        looked: dict[Question, Answer] = {}
         try:
-            came = self._done(acts, intents)
+            came, looked = self._done(acts, intents)
         except Fenced:
             raise
         except OpsplayError as error:
@@ -119,6 +125,7 @@ class GroupRun:
             raise
         finally:
             self.context.forget(self.stage.environment)
+            self.context.known.update(looked)  # seen when all was done
         self._results(intents, came, started)
         return came
 
@@ -127,14 +134,18 @@ class GroupRun:
             act.run.note_intent(act.number, act.change, place)
         return self.context.flush()[-len(acts) :]
 
-    def _done(self, acts: Sequence[_Act], intents: Sequence[Event]) -> list[Came]:
+    def _done(
+        self, acts: Sequence[_Act], intents: Sequence[Event]
+    ) -> tuple[list[Came], dict[Question, Answer]]:
         first = intents[0].sequence
         mark = mark_of(self.context.run, first)
         job = self.context.job(self.stage.environment, self.stage.name, first)
         script = script_of([act.change.do for act in acts], mark)
-        killable = replace(job, killable=True)
-        report = self.left[0].again_after_cuts(lambda: run_job(killable, script))
-        return came_of(report, mark, len(acts))
+        questions = self.context.asking(self.stage.environment, self._questions(self.left))
+        asking = replace(job, killable=True, then=tuple(one.asked for one in questions))
+        report = self.left[0].again_after_cuts(lambda: run_job(asking, script))
+        looked = dict(zip(questions, report.looked, strict=False))
+        return came_of(report, mark, len(acts)), looked
 
     def _results(self, intents: Sequence[Event], came: Sequence[Came], started: float) -> None:
         seconds = round(self.context.tools.clock.monotonic() - started, 3)

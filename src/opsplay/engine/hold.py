@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from opsplay.core.errors import Locked, UnreadableAnswer
 from opsplay.core.event import Event
+from opsplay.core.query import Answer
+from opsplay.engine.ask import ASKING_TIMEOUT, Question
 from opsplay.engine.context import Context
 from opsplay.engine.history import StageHistory
 from opsplay.engine.job import JobReport, JobState
@@ -17,15 +20,26 @@ from opsplay.engine.lock import (
     read_take,
     take_script,
 )
-from opsplay.engine.together import came_of_one
+from opsplay.engine.plan import PlannedStage
+from opsplay.engine.probe import dismount, riding
+from opsplay.engine.together import came_of_one, groups
 
 
-def take_lock(context: Context, environment: str) -> None:
-    """Take the lock, from an older process of this run too. Raises Locked, Fenced."""
+def take_lock(
+    context: Context, environment: str, questions: Sequence[Question] = ()
+) -> dict[Question, Answer]:
+    """Take the lock, from an older process of this run too. Raises Locked, Fenced.
+
+    `questions` to its host ride along; returns what was answered once the lock was ours.
+    """
     site, epoch = context.at(environment), context.tools.epoch
     context.write("lock_taking", environment=environment, epoch=epoch)
     script = take_script(site, context.run, context.tools.clock.now(), epoch)
-    answer = context.transport(environment).run(script)
+    ride, mark = riding([one.asked for one in questions])
+    patience = ASKING_TIMEOUT if questions else 60.0
+    script = f"{script}{ride}" if questions else script
+    answer = context.transport(environment).run(script, timeout=patience)
+    answer, found = dismount(answer, mark, len(questions))
     try:
         read_take(answer, site, context.run, epoch)
     except Locked as error:
@@ -34,6 +48,20 @@ def take_lock(context: Context, environment: str) -> None:
     context.fences[environment] = fence_of(site, context.run, epoch)
     # Who takes the run up looks for the lock because of the line before: this one need not be safe.
     context.note("lock_taken", environment=environment, epoch=epoch)
+    return dict(zip(questions, found, strict=False))
+
+
+def first_questions(
+    context: Context, planned: PlannedStage, past: StageHistory
+) -> Sequence[Question]:
+    """Return what the first steps ask, where nothing is done between taking the lock and them."""
+    stage, group = planned.stage, next(groups(planned.steps), ())
+    brackets = stage.maintenance or stage.on_failure == "rollback"
+    if past.started or brackets or len(group) == 1:
+        return ()
+    site = context.at(stage.environment)
+    queries = (one.step.probe(site) for one in group if one.step is not None)
+    return context.asking(stage.environment, queries)
 
 
 def free_lock(context: Context, environment: str) -> None:

@@ -12,11 +12,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from opsplay.core.errors import Interrupted, LineCut, UnreadableAnswer
+from opsplay.core.query import Answer, Asked
 from opsplay.core.transport import Transport
+from opsplay.engine.ask import ASKING_TIMEOUT
 from opsplay.engine.fence import Fence
 from opsplay.engine.job_scripts import (
     SPLIT,
@@ -26,6 +28,7 @@ from opsplay.engine.job_scripts import (
     start_script,
     watch_script,
 )
+from opsplay.engine.probe import dismount, riding
 from opsplay.engine.tools import Tools
 from opsplay.kit.secret import Secret
 
@@ -55,6 +58,8 @@ class JobReport:
     exit_status: int = -1
     output: str = ""
     errors: str = ""
+    looked: tuple[Answer, ...] = ()
+    """What was answered to the questions that rode along, if the job had ended by then."""
 
     @property
     def told(self) -> str:
@@ -98,6 +103,8 @@ class Job:
     """What the host has to see held before anything begins; None for acts outside of locks."""
     killable: bool = False
     """Whether `cancel --now` ends it."""
+    then: tuple[Asked, ...] = ()
+    """What its host is asked as soon as it has ended, in the same breath."""
 
     def run(
         self, script: str, *, secrets: Mapping[str, Secret] | None = None, timeout: float = 3600.0
@@ -112,9 +119,10 @@ class Job:
         data = payload(script, secrets or {})
         ends = self.tools.clock.monotonic() + timeout
         turns = self._turns(timeout)
-        start = start_script(self.name, self.directory, turns, self.fence)
+        ride, mark = riding(self.then) if self.then else ("", "")
+        start = start_script(self.name, self.directory, turns, self.fence, ride)
         with self._ending():
-            return self._until_ended(self._call(start, data), ends, timeout)
+            return self._until_ended(self._call(start, data, mark), ends, timeout)
 
     def wait(self, timeout: float = 3600.0, *, bar: bool = False) -> JobReport:
         """Wait until the job has ended, is lost or was never there; never start it.
@@ -152,12 +160,13 @@ class Job:
     def _turns(self, seconds: float) -> int:
         return min(self.turns, max(1, int(seconds / 0.05)))
 
-    def _call(self, script: str, data: bytes) -> JobReport:
+    def _call(self, script: str, data: bytes, mark: str = "") -> JobReport:
+        patience = _ANSWER_SECONDS + (ASKING_TIMEOUT if mark else 0)
         try:
-            answer = self.transport.run(script, stdin=data, timeout=_ANSWER_SECONDS)
+            answer = self.transport.run(script, stdin=data, timeout=patience)
         except TimeoutError as error:
             raise LineCut(
-                f"host {self.transport.host} did not answer within {_ANSWER_SECONDS:.0f} s",
+                f"host {self.transport.host} did not answer within {patience:.0f} s",
                 state="the act under way goes on on the host",
             ) from error
         if answer.exit_status in _ENDED_BY_A_SIGNAL:
@@ -172,7 +181,8 @@ class Job:
                 state="nothing was begun on the host",
                 next_command="df -h ~ on the host",
             )
-        report = read_report(answer.stdout)
+        answer, looked = dismount(answer, mark, len(self.then)) if mark else (answer, ())
+        report = replace(read_report(answer.stdout), looked=looked)
         if report.state == JobState.FENCED and self.fence:
             raise self.fence.refuse(report.output)
         return report

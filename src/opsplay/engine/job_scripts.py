@@ -17,7 +17,7 @@ from opsplay.kit.shell import assign, quote
 TAIL = 32768
 """Bytes of each output stream that are fetched; the whole stays on the host."""
 TURNS = 56
-"""Looks of one call: 8 at 0.01 s, for most acts are short, 32 at 0.05 s, then 16 at 0.25 s; so a call
+"""Looks of one call: 15 at 0.02 s, for most acts are short, 24 at 0.05 s, then 17 at 0.25 s; so a call
 lasts 6 s at most."""
 SPLIT = "=====opsplay-job====="
 """Stands between the two streams in what a job's host tells of it."""
@@ -35,7 +35,7 @@ if [ ! -f "$d/rc" ] && [ ! -d "$d/claimed" ]; then
   set -- "$d" "$lock" "$run" "$epoch" "$starter" "$secrets"
   # Apart from here on: a secret may have the name of any variable of ours.
   ( if [ -n "$6" ]; then : > "$1/private"; eval "$(printf %s "$6" | base64 -d)"; fi
-  "$5" sh -c 'mkdir "$1/claimed" 2>/dev/null || exit 0
+  "$5" sh -c ': opsplay-job; mkdir "$1/claimed" 2>/dev/null || exit 0
     # Looked at after the claim: who takes the lock over looks at the claims after that.
     if [ -n "$2" ]; then
       opsplay_r=; opsplay_e=; { read -r opsplay_r; read -r opsplay_x; read -r opsplay_x
@@ -57,9 +57,11 @@ fi
 
 _WAIT = r"""
 alive() {
-  [ -f "$d/pid" ] || return 1
-  p=$(cat "$d/pid"); kill -0 "$p" 2>/dev/null || return 1
-  [ ! -r "/proc/$p/cmdline" ] || grep -q opsplay-job "/proc/$p/cmdline"
+  p=; { read -r p < "$d/pid"; } 2>/dev/null; [ -n "$p" ] && kill -0 "$p" 2>/dev/null || return 1
+  [ -r "/proc/$p/cmdline" ] || return 0
+  # Its first line says so; a shell that does not read on behind a NUL byte needs a tool.
+  words=; { read -r words < "/proc/$p/cmdline"; } 2>/dev/null
+  case $words in *opsplay-job*) ;; *) grep -q opsplay-job "/proc/$p/cmdline" ;; esac
 }
 n=0; gone=0; if [ -n "$lock" ] && held_by_us; then beat; fi
 while [ ! -f "$d/rc" ] && [ "$n" -lt "$turns" ]; do
@@ -69,7 +71,7 @@ while [ ! -f "$d/rc" ] && [ "$n" -lt "$turns" ]; do
   if alive; then gone=0; else gone=$((gone + 1)); fi
   if [ -f "$d/pid" ]; then limit=4; else limit=40; fi
   [ "$gone" -lt "$limit" ] || break
-  if [ "$n" -lt 8 ]; then sleep 0.01 2>/dev/null || sleep 1
+  if [ "$n" -lt 16 ]; then sleep 0.02 2>/dev/null || sleep 1
   elif [ "$n" -lt 40 ]; then sleep 0.05 2>/dev/null || sleep 1
   else sleep 0.25 2>/dev/null || sleep 1; fi
 done
@@ -90,7 +92,6 @@ if [ -f "$d/rc" ] || {{ [ -f "$d/out" ] && ! alive; }}; then
   # A command may print its own secrets: what it said is told once, and not kept on the host.
   if [ -f "$d/private" ]; then : > "$d/out"; : > "$d/err"; fi
 fi
-exit 0
 """
 
 
@@ -104,18 +105,22 @@ def _head(job: str, directory: str, turns: int, fence: Fence | None, *, bar: boo
             assign("bar", str(int(bar))),
             f'd="$HOME/.opsplay/jobs/"{quote(job)}',
             f'OPSPLAY_RUN_DIR="$HOME/.opsplay/runs/"{quote(directory)}',
-            'export OPSPLAY_RUN_DIR; mkdir -p "$HOME/.opsplay/jobs"; chmod 700 "$HOME/.opsplay"',
+            'export OPSPLAY_RUN_DIR; [ -d "$HOME/.opsplay/jobs" ] || mkdir -p "$HOME/.opsplay/jobs"',
         ]
     )
 
 
-def start_script(job: str, directory: str, turns: int = TURNS, fence: Fence | None = None) -> str:
+def start_script(
+    job: str, directory: str, turns: int = TURNS, fence: Fence | None = None, then: str = ""
+) -> str:
     """Return the script that starts a job unless it was started, waits a while, and reports.
 
     Standard input: one line with the script's length in bytes and the secrets (base64 of `export`
     statements, or nothing), then the job's script. Behind a fence it begins only while that holds.
+    `then`: lines that end the script once the job has ended.
     """
-    return _head(job, directory, turns, fence) + _LAUNCH + _WAIT + _TELL
+    end = f'[ -f "$d/rc" ] || exit 0\n{then}' if then else "exit 0\n"
+    return _head(job, directory, turns, fence) + _LAUNCH + _WAIT + _TELL + end
 
 
 def watch_script(
@@ -130,7 +135,7 @@ def watch_script(
 
     `bar`: a job that was not started cannot be started any more.
     """
-    return _head(job, directory, turns, fence, bar=bar) + _WAIT + _TELL
+    return _head(job, directory, turns, fence, bar=bar) + _WAIT + _TELL + "exit 0\n"
 
 
 def kill_script(job: str, fence: Fence | None = None) -> str:

@@ -45,7 +45,7 @@ def take_script(site: Site, run: str, now: datetime, epoch: int = 0) -> str:
     return "\n".join(
         [
             "umask 077",
-            'mkdir -p "$HOME/.opsplay/locks" || exit 1',
+            '[ -d "$HOME/.opsplay/locks" ] || mkdir -p "$HOME/.opsplay/locks" || exit 1',
             fence_of(site, run, epoch).lines,
             assign("we", f"{getpass.getuser()}@{socket.gethostname()}"),
             assign("now", f"{now:%Y-%m-%d %H:%M:%S} UTC"),
@@ -87,17 +87,20 @@ expired() {
 """
 
 _TAKE = r"""
+whole() {
+  n=0; while read -r line; do n=$((n+1)); done < "$lock/note.$$"; [ "$n" -eq 5 ]
+}
 write_note() {
   printf '%s
 ' "$run" "$we" "$now" "$(($(date +%s) + expiry))" "$epoch" > "$lock/note.$$"
   # A full disk writes a short note, which nobody could ever free again.
-  if [ "$(wc -l < "$lock/note.$$")" -eq 5 ] && beat; then mv -f "$lock/note.$$" "$lock/holder"
+  if whole && beat; then mv -f "$lock/note.$$" "$lock/holder"
   else echo "no room for the lock's note in $lock: is the disk full?" >&2
     rm -f "$lock/note.$$"; [ -s "$lock/holder" ] || rm -rf "$lock"; return 1; fi
 }
 take() {
   read_note
-  if expired; then rm -rf "$lock"; mkdir "$lock" && write_note
+  if expired; then [ ! -e "$lock" ] || rm -rf "$lock"; mkdir "$lock" && write_note
   elif [ "$holder" != "$run" ]; then :
   elif [ "$held" -lt "$epoch" ]; then write_note
   elif [ "$held" -eq "$epoch" ]; then beat
@@ -106,7 +109,8 @@ take() {
 turn
 (take); taken=$?
 rmdir "$lock.turn"
-[ "$taken" -eq 0 ] && cat "$lock/holder"
+[ "$taken" -eq 0 ] || exit 1
+while read -r line; do printf '%s\n' "$line"; done < "$lock/holder"
 """
 
 
@@ -120,7 +124,12 @@ def _tidy(site: Site) -> str:
     # Names of runs sort by time, as the clocks went. Whatever they say: not what this run made.
     old = f"$(ls -d -- */{where} 2>/dev/null | sort -r | tail -n +{KEPT})"
     runs = f'for old in {old}; do [ "${{old%%/*}}" != "$run" ] || continue; rm -rf "./$old"; rmdir "${{old%/*}}"; done'
-    return f'{jobs} 2>/dev/null\n(cd "$HOME/.opsplay/runs" && {runs}) 2>/dev/null'
+    return "\n".join(
+        [
+            f'[ ! -d "$HOME/.opsplay/jobs" ] || {jobs} 2>/dev/null',
+            f'[ ! -d "$HOME/.opsplay/runs" ] || (cd "$HOME/.opsplay/runs" && {runs}) 2>/dev/null',
+        ]
+    )
 
 
 def read_take(answer: Answer, site: Site, run: str, epoch: int = 0) -> None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from opsplay.core.change import Change
+from opsplay.core.environment import Host
 from opsplay.core.errors import OpsplayError
 from opsplay.core.event import State
 from opsplay.core.playbook import Declaration, Stage
@@ -30,6 +31,8 @@ class PlannedStep:
     """Why the step is left out (`when` is false, other tags were asked for)."""
     later: str = ""
     """Why its changes are known only when the run has come to it."""
+    settled: bool = False
+    """Whether it was asked where it stands and has nothing to change: so it is until something is done."""
 
     @property
     def pending(self) -> bool:
@@ -112,6 +115,17 @@ class Plan:
     def pending(self) -> bool:
         """Return whether anything would change anywhere."""
         return any(site.pending for site in self.sites)
+
+    @property
+    def next_hosts(self) -> tuple[Host, ...]:
+        """Return the hosts of the first stage that would change something, of each site."""
+        first = (
+            one.site.at(stage.stage.environment).here.host
+            for one in self.sites
+            for stage in [next((each for each in one.stages if each.pending), None)]
+            if stage is not None
+        )
+        return tuple(dict.fromkeys(first))
 
     @property
     def errors(self) -> tuple[OpsplayError, ...]:

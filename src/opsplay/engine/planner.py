@@ -186,7 +186,9 @@ def _planned(site: Site, stage: Stage, wish: Wish, answers: Answers) -> PlannedS
             raise answer
         found = wish.forecast.plan(site.at(stage.environment), wish.query.read(answer))
         changes = tuple(_light(change) for change in found)
-    return PlannedStep(wish.index, wish.declaration, wish.step, changes, wish.skipped, wish.later)
+    settled = not changes and wish.forecast is wish.step and wish.view == stage.environment
+    told = (wish.skipped, wish.later)
+    return PlannedStep(wish.index, wish.declaration, wish.step, changes, *told, settled=settled)
 
 
 def _light(change: Change) -> Change:
@@ -211,13 +213,17 @@ def plan_sites(
     transport: Callable[[Host], Transport],
     tags: Sequence[str] = (),
     declare: Declare = undeclared,
+    meanwhile: Callable[[], object] = tuple,
 ) -> Plan:
-    """Return the plan for all sites: one round trip a host, nothing written anywhere."""
+    """Return the plan for all sites: one round trip a host, nothing written anywhere.
+
+    `meanwhile`: see `ask`.
+    """
     wishes = {site.name: wishes_of(playbook, site, language, tags) for site in sites}
     asked = [entry for site in sites for entry in questions_of(wishes[site.name])]
     hosts = dict.fromkeys(entry.host for entry in asked)
     before = {host: transport(host).counters.round_trips for host in hosts}
-    answers = ask(asked, transport, declare)
+    answers = ask(asked, transport, declare, meanwhile)
     trips = {
         str(host): transport(host).counters.round_trips - count for host, count in before.items()
     }

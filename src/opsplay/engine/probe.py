@@ -24,16 +24,48 @@ def bundle(asked: Sequence[Asked], mark: str = "") -> tuple[str, str]:
     for script, words in _runs(asked):
         known = f"{command('set', '--', *chain(*words))}\n" if words[0] else ""
         done = f"opsplay_n=$((opsplay_n+{len(words)}))" if words[0] else "answered $?"
-        parts.append(f"( {known}eval {quote(script)}\n) </dev/null; {done}")
+        kept = "trap opsplay_say EXIT\n" if words[0] else ""
+        parts.append(f"( {kept}{known}eval {quote(script)}\n) </dev/null; {done}")
     return "\n".join([*parts, "exit 0"]), mark
 
 
-_ANSWERED = r"""opsplay_n=0
+def riding(asked: Sequence[Asked]) -> tuple[str, str]:
+    """Return lines that end another script with these questions, and the mark they begin behind.
+
+    A shell of its own asks them: what that script named or set is not for them.
+    """
+    script, mark = bundle(asked)
+    begin = f"printf '\\n%s\\n' {mark}"
+    return f"{begin}; {begin} >&2; sh -c {quote(script)}\nexit 0\n", mark
+
+
+def dismount(answer: Answer, mark: str, count: int) -> tuple[Answer, tuple[Answer, ...]]:
+    """Return the answer of the script that the questions rode along with, and theirs, if whole."""
+    output, _, told = answer.stdout.partition(f"\n{mark}\n")
+    errors, _, complaints = answer.stderr.partition(f"\n{mark}\n")
+    try:
+        found = unbundle(Answer(0, told, complaints), mark, count)
+    except UnreadableAnswer:
+        found = ()  # they are asked again, by themselves
+    return Answer(answer.exit_status, output, errors), found
+
+
+_ANSWERED = r"""opsplay_n=0; opsplay_o=''; opsplay_e=''
 answered() {
-  printf '\nMARK %s %s\n' "$opsplay_n" "$1"
-  printf '\nMARK %s %s\n' "$opsplay_n" "$1" >&2
-  opsplay_n=$((opsplay_n+1))
+  opsplay_mark="
+MARK $opsplay_n $1
+"
+  [ $# -eq 1 ] || opsplay_o="$opsplay_o$2
+"
+  opsplay_o=$opsplay_o$opsplay_mark; opsplay_e=$opsplay_e$opsplay_mark
+  opsplay_n=$((opsplay_n+1)); [ $# -gt 1 ] || opsplay_say
+}
+opsplay_say() {
+  [ -z "$opsplay_o" ] || printf %s "$opsplay_o"
+  [ -z "$opsplay_e" ] || printf %s "$opsplay_e" >&2
+  opsplay_o=''; opsplay_e=''
 }"""
+"""`answered STATUS TEXT` (a line) waits for the next `answered STATUS` or the end: many answers are one packet."""
 
 
 def _runs(asked: Sequence[Asked]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:

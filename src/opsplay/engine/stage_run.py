@@ -23,7 +23,7 @@ from opsplay.engine.context import Context, Surroundings
 from opsplay.engine.door import MAINTENANCE, Door, left_closed
 from opsplay.engine.gate import kept_out
 from opsplay.engine.history import StageHistory, history_of
-from opsplay.engine.hold import free_lock, settle, take_lock
+from opsplay.engine.hold import first_questions, free_lock, settle, take_lock
 from opsplay.engine.plan import PlannedStage, PlannedStep
 from opsplay.engine.step_run import StepRun
 from opsplay.engine.together import groups
@@ -191,8 +191,10 @@ class StageRun:
         ]
 
     def _begin(self) -> None:
-        take_lock(self.context, self.environment)
+        questions = first_questions(self.context, self.planned, self.past)
+        looked = take_lock(self.context, self.environment, questions)
         settle(self.context, self.past, self.environment)
+        self.context.known.update(looked)
 
     def _opened_by_others(self) -> bool:
         # Whoever let visitors in since made what they wrote worth keeping.

@@ -78,8 +78,10 @@ class StepRun:
         """Journal that the step's turn has come."""
         self.context.note("step_started", **self._place, name=self.declaration.title)
 
-    def finish(self, state: State, detail: str, changes: Sequence[Change] = ()) -> State:
-        """Journal the end of the step."""
+    def finish(
+        self, state: State, detail: str, changes: Sequence[Change] = (), *, at_once: bool = True
+    ) -> State:
+        """Journal the end of the step; unless `at_once`, with the next event that matters."""
         if state in {State.OK, State.CHANGED}:
             self.context.held(self.declaration.kind, self.stage.environment)
         if state == State.SKIPPED:
@@ -89,9 +91,8 @@ class StepRun:
             self.context.registered[name] = {"state": str(state), "output": self._output()}
         if state in {State.OK, State.SKIPPED}:  # what changed nothing can be found out again
             self.context.unsay("step_started")
-            tell: Callable[..., Any] = self.context.note
-        else:
-            tell = self.context.write
+            at_once = False
+        tell: Callable[..., Any] = self.context.write if at_once else self.context.note
         tell(
             "step_finished",
             **self._place,
@@ -159,11 +160,14 @@ class StepRun:
         insist_on_changes(self.context, self.stage.name, self.planned, changes)
         return changes
 
-    def conclude(self, step: Step[Any], changes: Sequence[Change]) -> State:
-        """Journal that all was done, and return the state that this gives."""
+    def conclude(
+        self, step: Step[Any], changes: Sequence[Change], *, at_once: bool = True
+    ) -> State:
+        """Journal that all was done, and return the state that this gives; `at_once`: as `finish`."""
         detail = "; ".join(one.detail.splitlines()[-1] for one in self.outcomes if one.detail)
         changed = bool(changes) and not step.observes
-        return self.finish(State.CHANGED if changed else State.OK, detail, changes)
+        state = State.CHANGED if changed else State.OK
+        return self.finish(state, detail, changes, at_once=at_once)
 
     def exact(self) -> Step[Any]:
         """Return the step as it is to be done here: with what the rehearsal brought."""
@@ -195,6 +199,9 @@ class StepRun:
 
     def _changes(self, step: Step[Any], also: Iterable[Query[Any]]) -> list[Change]:
         environment = self.stage.environment
+        asked = self.planned.settled and environment not in self.context.done_to
+        if asked and step is self.planned.step:
+            return []  # the same question, the same answer, the same plan
         site = self.context.at(environment)
         seen = self.context.ask(environment, step.probe(site), also)
         return list(step.plan(site, seen))
@@ -269,14 +276,8 @@ class StepRun:
 
     def _result(self, intent: Event, outcome: str, detail: str, facts: Any, started: float) -> None:
         seconds = round(self.context.tools.clock.monotonic() - started, 3)
-        self.context.write(
-            "result",
-            intent=intent.sequence,
-            outcome=outcome,
-            detail=detail,
-            facts=facts,
-            seconds=seconds,
-        )
+        told = {"outcome": outcome, "detail": detail, "facts": facts, "seconds": seconds}
+        self.context.write("result", intent=intent.sequence, **told)
 
     def _note_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

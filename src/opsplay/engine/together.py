@@ -9,7 +9,7 @@ from typing import Any
 
 from opsplay.core.action import Action, Shell, Write
 from opsplay.core.event import Event
-from opsplay.engine.acts import looking, write_script
+from opsplay.engine.acts import PUT, looking, put_call
 from opsplay.engine.job import JobReport, JobState
 from opsplay.engine.plan import PlannedStep
 from opsplay.kit.shell import quote
@@ -21,17 +21,27 @@ _ERRORS = 300
 """Bytes of what an act says that are told: with the lines between them, less than a job's `TAIL`."""
 _PATIENCE = Shell("").timeout
 
-_DO = r"""
-part=${{0%/*}}/part; did=done
-if {look}; then did=spared; status=0; : >"$part.out"; : >"$part.err"
+_HEAD = r"""
+part=${{0%/*}}/part
+tell() {{
+  # What an act came to ($1, status $2), and what it said.
+  printf '\n%s %s %s\n' {mark} "$1" "$2"; [ ! -s "$part.out" ] || tail -c {told} "$part.out"
+  printf '\n%s errors\n' {mark}; [ ! -s "$part.err" ] || tail -c {errors} "$part.err"
+  [ "$2" -eq 0 ] || exit "$2"
+}}
+"""
+_RUN = r"""
+if {look}; then : >"$part.out"; : >"$part.err"; tell spared 0
 else
   ( eval {script}
   ) >"$part.out" 2>"$part.err" </dev/null
-  status=$?
+  tell 'done' $?
 fi
-printf '\n%s %s %s\n' {mark} "$did" "$status"; tail -c {told} "$part.out"
-printf '\n%s errors\n' {mark}; tail -c {errors} "$part.err"
-[ "$status" -eq 0 ] || exit "$status"
+"""
+# Not read back here: the look that follows the acts does it for all files at once.
+_PUT = r"""
+{{ {put}
+}} >"$part.out" 2>"$part.err" </dev/null; tell 'done' $?
 """
 
 
@@ -89,18 +99,18 @@ def joinable(act: Action) -> bool:
 
 def script_of(acts: Sequence[Action], mark: str) -> str:
     """Return the one script that does all acts in order and ends at the first that fails."""
-    return "".join(_part(act, quote(mark)) for act in acts)
+    head = _HEAD.format(mark=quote(mark), told=_TOLD, errors=_ERRORS)
+    return head + PUT + "".join(map(_part, acts))
 
 
-def _part(act: Action, mark: str) -> str:
+def _part(act: Action) -> str:
     match act:
         case Write():
-            look, script = "false", write_script(act)
+            return _PUT.format(put=put_call(act))
         case Shell():
-            look, script = looking(act), act.script
+            return _RUN.format(look=looking(act), script=quote(act.script))
         case _:
             raise AssertionError(f"{type(act).__name__} does not stand in a script with others")
-    return _DO.format(look=look, script=quote(script), mark=mark, told=_TOLD, errors=_ERRORS)
 
 
 def mark_of(run: str, first: int) -> str:

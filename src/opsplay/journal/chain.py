@@ -16,7 +16,7 @@ GENESIS = "0" * 64
 
 def canonical(data: Mapping[str, Any]) -> str:
     """Return the one JSON text of `data`: sorted keys, no spaces, UTF-8 as it is."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict)
 
 
 def digest(previous: str, run: str, at: datetime, kind: str, site: str, payload: str) -> str:

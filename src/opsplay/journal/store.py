@@ -63,7 +63,7 @@ class Journal:
         """
         if not entries:
             return ()
-        masked = [(kind, site, canonical(self._masked(data))) for kind, site, data in entries]
+        masked = [(kind, site, self._written(data)) for kind, site, data in entries]
         with self._lock:
             rows = self.store.add(run, lambda head: self._linked(run, head, masked), claim)
             events = tuple(event_of(row) for row in rows)
@@ -86,6 +86,9 @@ class Journal:
             rows.append((sequence, run, at.isoformat(), kind, site, payload, previous, fingerprint))
             previous = fingerprint
         return rows
+
+    def _written(self, data: Mapping[str, Any]) -> str:
+        return canonical(self._masked(data) if self._redactor.knows_any else data)
 
     def _masked(self, value: Any) -> Any:
         # Before JSON escapes anything: a secret with a quote in it must still be recognised.

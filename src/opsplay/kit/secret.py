@@ -44,6 +44,11 @@ class Redactor:
         known = {*self._values, *(value for value in values if len(value) >= _SHORTEST)}
         self._values = tuple(sorted(known, key=lambda value: (-len(value), value)))
 
+    @property
+    def knows_any(self) -> bool:
+        """Return whether there is anything to hide."""
+        return bool(self._values)
+
     def clean(self, text: str) -> str:
         """Return `text` with each known value replaced by `•••`."""
         for value in self._values:

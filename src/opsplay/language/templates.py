@@ -2,7 +2,7 @@
 
 A value that is nothing but one `{{ expression }}` keeps the expression's type (a list stays a
 list, and the text `8.10` stays a text); everything else becomes text. Where nothing is a template,
-the engine is never imported.
+or all of them only name texts, the engine is never imported.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opsplay.core.playbook import Place
+from opsplay.language import references
 
 _MARKS = ("{{", "{%", "{#")
 
@@ -26,6 +27,8 @@ def names(text: str, place: Place) -> frozenset[str]:
     Raises:
         InvalidInput: the template cannot be read.
     """
+    if (known := references.names(text)) is not None:
+        return known
     from opsplay.language import sandbox
 
     return sandbox.names(text, place)
@@ -44,6 +47,8 @@ def render(text: str, scope: Mapping[str, Any], place: Place) -> Any:
     """
     if not has_template(text):
         return text
+    if (plain := references.value(text, scope)) is not None:
+        return plain
     from opsplay.language import sandbox
 
     return sandbox.value(text, scope, place)

@@ -115,7 +115,10 @@ def _until(waits: Iterable[Mapping[str, str]]) -> str:
     return f", until {minute(known[0])}" if known else ""
 
 
-def run_text(story: RunStory, wanted: Filter = Filter()) -> Text:
+_ALL = Filter()
+
+
+def run_text(story: RunStory, wanted: Filter = _ALL) -> Text:
     """Return one run, step by step, with what each step did."""
     started = moment_text(story.started) if story.started else "?"
     text = Text.assemble((f"run {story.run}  {story.playbook}\n", "bold"))

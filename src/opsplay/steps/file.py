@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,18 +25,19 @@ _LOOK = r"""
 nl='
 '
 of_all() {
-  # Runs the tool $1 on every path that is there and no directory.
+  # Becomes the tool $1, on every path that is there and no directory.
   tool=$1; shift; left=$#
   while [ "$left" -gt 0 ]; do
     [ -d "$1" ] || [ ! -e "$1" ] || set -- "$@" "$1"
     shift 4; left=$((left-4))
   done
-  [ $# -eq 0 ] || $tool "$@" 2>/dev/null
+  [ $# -eq 0 ] || exec $tool "$@" 2>/dev/null
 }
 modes=$(of_all 'stat -Lc %a_%n --' "$@")
 sums=$(of_all 'sha256sum --' "$@")
 look() {
-  if [ -d "$1" ]; then echo directory; return; elif [ ! -e "$1" ]; then echo absent; return; fi
+  short=
+  if [ -d "$1" ]; then short=directory; return; elif [ ! -e "$1" ]; then short=absent; return; fi
   # A line that is not of this very path (an odd name, or none as it failed) answers nothing.
   line=${modes%%"$nl"*}; mode=${line%%_*}
   if [ "${mode}_$1" = "$line" ]; then modes=${modes#*"$nl"}
@@ -45,12 +45,12 @@ look() {
   line=${sums%%"$nl"*}; sum=${line%% *}
   if [ "$sum  $1" = "$line" ]; then sums=${sums#*"$nl"}
   else sum=$(sha256sum <"$1") || return 1; sum=${sum%% *}; fi
-  if [ "$sum $mode" = "$2 $3" ]; then echo same; return; fi
-  size=$(wc -c <"$1") || return 1
+  if [ "$sum $mode" = "$2 $3" ]; then short=same; return; fi
+  opsplay_say; size=$(wc -c <"$1") || return 1
   echo "$mode"; echo "$size" "$sum"
   [ "$size" -gt "$4" ] || [ "$sum" = "$2" ] || base64 <"$1"
 }
-while [ $# -gt 0 ]; do look "$@"; answered $?; shift 4; done
+while [ $# -gt 0 ]; do look "$@"; answered $? ${short:+"$short"}; shift 4; done
 """
 """Its words, for each file: path, SHA-256 and mode as wished, bytes up to which its text is told.
 
@@ -152,6 +152,8 @@ def _way_back(do: Write) -> Shell:
 
 def _difference(seen: SeenFile, content: str) -> str:
     """Return a unified diff of at most 200 lines; nothing where the old text was not told."""
+    import difflib  # a file that is as wished needs no difference
+
     try:
         old = seen.text.decode().splitlines()
     except UnicodeDecodeError:

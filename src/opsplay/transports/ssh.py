@@ -73,6 +73,12 @@ class SshTransport:
         """Open the connection unless it is open. Raises Unreachable, HostKeyRefused."""
         self._live_line()
 
+    def expect(self) -> None:
+        """Ask for what the next script needs, if the line is open; waits for nothing."""
+        line = self._line
+        if line is not None and line.active:
+            line.expect()
+
     def run(self, script: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Answer:
         """Run a script to its end. Raises TimeoutError; the script then goes on by itself."""
         deadline = Deadline(timeout)

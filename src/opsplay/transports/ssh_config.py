@@ -81,6 +81,11 @@ class _Blocks(SSHConfig):
     def _does_match(self, match_list: Any, *more: Any) -> bool:
         return bool(match_list) and super()._does_match(match_list, *more)  # type: ignore[misc]  # not in its stubs
 
+    def _tokenize(self, config: Any, target: Any, key: Any, value: str) -> str:
+        if "%" not in value and "~" not in value:
+            return value
+        return str(super()._tokenize(config, target, key, value))  # type: ignore[misc]  # not in its stubs
+
     def _pattern_matches(self, patterns: Any, target: str) -> bool:
         if isinstance(patterns, list) and not _WILD.search(" ".join(patterns)):
             return target in patterns

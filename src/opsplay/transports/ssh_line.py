@@ -8,6 +8,7 @@ group costs 20 to 80 ms of CPU where curve25519 costs 2.
 from __future__ import annotations
 
 import errno
+import math
 import select
 import socket
 import threading
@@ -35,6 +36,10 @@ _TICK = 0.5
 second over 100 hosts."""
 
 
+_PIECE = 32_768
+"""Bytes that are taken from a socket in one go, a packet's worth of bulk data."""
+
+
 class WatchedSocket:
     """A socket that counts its bytes and knows when the other end has fallen silent.
 
@@ -50,6 +55,9 @@ class WatchedSocket:
         self._ask = ask
         self._heard = self._moved = time.monotonic()
         self._asked: float | None = None
+        self._held, self._taken = b"", 0
+        self._at_once = _PIECE if isinstance(inner, socket.socket) else 0
+        self._shaken_by = math.inf
         self._ending = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -63,7 +71,7 @@ class WatchedSocket:
     @property
     def hung_up(self) -> bool:
         """Return whether the other end has ended the connection, read so far or not."""
-        if not isinstance(self._inner, socket.socket):
+        if not isinstance(self._inner, socket.socket) or self._taken < len(self._held):
             return False
         try:
             asking = select.poll()
@@ -76,6 +84,15 @@ class WatchedSocket:
 
     def recv(self, size: int) -> bytes:
         """Return the next bytes. Raises TimeoutError (paramiko's tick) or ConnectionAbortedError."""
+        if self._taken == len(self._held):
+            if size >= self._at_once:
+                return self._receive(size)
+            # paramiko asks twice a packet: what has come already is taken in one go.
+            self._held, self._taken = self._receive(self._at_once), 0
+        begin, self._taken = self._taken, min(len(self._held), self._taken + size)
+        return self._held[begin : self._taken]
+
+    def _receive(self, size: int) -> bytes:
         try:
             data: bytes = self._inner.recv(size)
         except TimeoutError:
@@ -84,6 +101,15 @@ class WatchedSocket:
         self._heard, self._asked = time.monotonic(), None
         self._meter.received(len(data))
         return data
+
+    def watch_handshake(self, packetizer: Any) -> None:
+        """Keep the time limit of the handshake; paramiko has a thread wait for it, a line each."""
+        packetizer.start_handshake = self._shake
+        packetizer.handshake_timed_out = lambda: time.monotonic() > self._shaken_by
+        packetizer.complete_handshake = lambda: self._shake(math.inf)
+
+    def _shake(self, seconds: float) -> None:
+        self._shaken_by = time.monotonic() + seconds
 
     def send(self, data: bytes) -> int:
         """Send what fits. Raises TimeoutError (paramiko's tick) or ConnectionAbortedError."""
@@ -146,6 +172,7 @@ class LineTransport(paramiko.Transport):
             default_window_size=WINDOW,
             disabled_algorithms=disabled_algorithms,
         )
+        self.watched.watch_handshake(self.packetizer)
         self.channel_timeout = QUIET + ANSWER_WITHIN
         self._prefer(set(known_kinds))
 

@@ -118,6 +118,11 @@ class Line:
                 self.release()
         return started
 
+    def expect(self) -> None:
+        """Ask for a session ahead: a script will follow soon."""
+        if self._at_work <= CROWD:
+            self._ahead.prepare(shell=False)
+
     def release(self) -> None:
         """Give the place of a script to the next one."""
         with self._lock:
