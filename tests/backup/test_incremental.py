@@ -173,7 +173,14 @@ def test_what_becomes_something_else_is_saved_as_what_it_is(bench: Bench):
 
 
 def test_odd_names_survive_the_index_and_the_packs(bench: Bench):
-    odd = [b"\xe9t\xe9.php", b"back\\slash", b"back\\nslash", b"tab\there", b" leading", b"trailing "]
+    odd = [
+        b"\xe9t\xe9.php",
+        b"back\\slash",
+        b"back\\nslash",
+        b"tab\there",
+        b" leading",
+        b"trailing ",
+    ]
     odd += [b"--checkpoint-action=exec=sh", b"new\n\nlines\n", b"*", b"[a]", b"q\"'$(x)", b"=00"]
     for name in odd:
         Path(os.fsdecode(bytes(bench.root) + b"/" + name)).write_bytes(name)

@@ -156,7 +156,9 @@ class Erase:
     requests: tuple[str, ...]
 
 
-Action: TypeAlias = Shell | Write | Store | Restore | Clone | Visit | UndoRun | Await | Drill | Erase
+Action: TypeAlias = (
+    Shell | Write | Store | Restore | Clone | Visit | UndoRun | Await | Drill | Erase
+)
 
 _ACTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
