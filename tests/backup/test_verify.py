@@ -97,7 +97,7 @@ def truncate(bench: Bench, key: str, chance: Random) -> None:
     put(bench, key, body[: chance.randrange(len(body))])
 
 
-def swap(bench: Bench, key: str, chance: Random) -> None:
+def swap(bench: Bench, key: str, chance: Random) -> str:
     ending = key.rpartition(".")[2] if key.endswith((".json", ".sig")) else ""
     alike = [one.key for one in bench.vault.keys("v1/") if one.key != key]
     alike = [one for one in alike if one.endswith(ending) and "README" not in one]
@@ -105,6 +105,7 @@ def swap(bench: Bench, key: str, chance: Random) -> None:
     mine, theirs = text(bench.vault, key), text(bench.vault, other)
     put(bench, key, theirs)
     put(bench, other, mine)
+    return other
 
 
 def replace_by_an_older_one(bench: Bench, key: str, chance: Random) -> None:
@@ -145,14 +146,19 @@ def sign_as_a_stranger(bench: Bench, key: str, chance: Random) -> None:
         flip(bench, key, chance)
 
 
-DAMAGES: tuple[Callable[[Bench, str, Random], None], ...] = (
+DAMAGES: tuple[Callable[[Bench, str, Random], str | None], ...] = (
     flip, delete, truncate, swap, replace_by_an_older_one, edit, sign_as_a_stranger,
 )  # fmt: skip
 
 
-def assert_found_and_refused(bench: Bench, snapshot: Snapshot, key: str, told: str) -> None:
+def assert_found_and_refused(
+    bench: Bench, snapshot: Snapshot, key: str, told: str, other: str | None = None
+) -> None:
+    """Check it; `other`: was damaged as well, and may be all that is left to be seen."""
     blamed = named(verification(bench).at(1))
-    beside = {key, key.removesuffix(SUFFIX), key + SUFFIX}  # a manifest and its signature are one
+    both = [one for one in (key, other) if one]
+    # A manifest and its signature are one.
+    beside = {name for one in both for name in (one, one.removesuffix(SUFFIX), one + SUFFIX)}
     assert blamed & beside, f"{told}: blamed are {sorted(blamed)}"
     with pytest.raises(OpsplayError) as refused:
         bench.restore(load(bench.vault, snapshot.key), trusted=TRUSTED)
@@ -173,9 +179,9 @@ def test_after_random_damage_verify_names_the_object_and_restore_refuses(bench: 
     for number in range(ROUNDS):
         damage, key = chance.choice(DAMAGES), chance.choice(keys)
         with undone(bench):
-            damage(bench, key, chance)
+            other = damage(bench, key, chance)
             told = f"seed {seed}, round {number}: {damage.__name__} {key}"
-            assert_found_and_refused(bench, snapshot, key, told)
+            assert_found_and_refused(bench, snapshot, key, told, other)
     assert sorted(bench.root.rglob("*")) == files
     assert verification(bench).at(1).good, "all was put back"
 
@@ -187,8 +193,9 @@ def test_no_kind_of_damage_to_a_seal_goes_unseen(bench: Bench):
     for key in (snapshot.key, snapshot.key + SUFFIX):
         for damage in DAMAGES:
             with undone(bench):
-                damage(bench, key, Random(7))
-                assert_found_and_refused(bench, snapshot, key, f"{damage.__name__} {key}")
+                other = damage(bench, key, Random(7))
+                told = f"{damage.__name__} {key}"
+                assert_found_and_refused(bench, snapshot, key, told, other)
 
 
 def lying(bench: Bench, snapshot: Snapshot, changed: Snapshot) -> Snapshot:

@@ -93,7 +93,9 @@ def test_a_header_that_was_tampered_with_is_refused():
 
 
 @pytest.mark.parametrize(
-    "start", [b"", b"age-encryption.org/v1\n", b"something else", by_pyrage()[:90]]
+    "start",
+    [b"", b"age-encryption.org/v1\n", b"something else", by_pyrage()[:90]],
+    ids=["nothing", "a first line", "something else", "half a header"],
 )
 def test_what_is_no_age_file_is_no_header(start: bytes):
     with pytest.raises(UnreadableAnswer, match="x does not begin as an age file"):
@@ -103,6 +105,7 @@ def test_what_is_no_age_file_is_no_header(start: bytes):
 @pytest.mark.parametrize(
     "text",
     ["AGE-SECRET-KEY-1", "age1qqqq", str(OURS)[:-1] + ("Q" if str(OURS)[-1] == "P" else "P")],
+    ids=["empty", "a recipient", "a wrong last letter"],
 )
 def test_what_is_no_key_is_refused(text: str):
     with pytest.raises(ValueError, match=r"no key that begins with|substring not found"):

@@ -39,7 +39,7 @@ from opsplay.engine.store_tree import Locks, SavedFiles, save_files
 from opsplay.engine.watermarks import over_the_dump
 from opsplay.kit.clock import Clock
 
-SEGMENT_BYTES = 16 << 20
+SEGMENT_BYTES = 32 << 20
 _ORDER = (DATABASE, "files")
 
 

@@ -110,6 +110,24 @@ def site() -> Schema:
     return group("One CMS installation of the client.", properties, "cms", "environments")
 
 
+def _way_there() -> Schema:
+    """Return how a backup travels into a vault."""
+    return {
+        "transport": {
+            "enum": ["auto", "direct", "relay"],
+            "default": "auto",
+            "description": "How a backup travels: `direct` from the host to the storage, `relay` over"
+            " SSH through this machine; `auto` tries whether the host reaches the storage.",
+        },
+        "limit_rate": {
+            "type": "integer",
+            "minimum": 10_000,
+            "description": "Bytes a second that a host may send at most.",
+            "examples": [1_000_000],
+        },
+    }
+
+
 def vault() -> Schema:
     """Return one vault."""
     recipient = text("An age public key.", pattern=RECIPIENT, words="is not an age public key")
@@ -141,18 +159,7 @@ def vault() -> Schema:
             "description": "S3 Object Lock of every object: until its date, `governance` can be"
             " lifted by an administrator, `compliance` by nobody. The bucket must allow it.",
         },
-        "transport": {
-            "enum": ["auto", "direct", "relay"],
-            "default": "auto",
-            "description": "How a backup travels: `direct` from the host to the storage, `relay` over"
-            " SSH through this machine; `auto` tries whether the host reaches the storage.",
-        },
-        "limit_rate": {
-            "type": "integer",
-            "minimum": 10_000,
-            "description": "Bytes a second that a host may send at most.",
-            "examples": [1_000_000],
-        },
+        **_way_there(),
         "expiry_access_key": secret_schema(
             "Access key of the second credential, the only one that may delete."
         ),

@@ -121,7 +121,7 @@ stage() {
 }
 compress() {
     case $comp in
-    zstd) zstd -q -3 -c ;;
+    zstd) zstd -q -3 $alone -c ;;
     *) gzip -3 -c ;;
     esac
 }
