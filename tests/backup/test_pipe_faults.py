@@ -60,6 +60,13 @@ TOOLS = {
 MOMENTS = {"start": 0, "middle": 150_000, "end": 10**9}
 
 
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the spool out of the home of whoever runs the tests."""
+    (tmp_path / "own-home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "own-home"))
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_a_dump_that_fails_is_no_dump(name: str):
     saved, says = FAILING[name]

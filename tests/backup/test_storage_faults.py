@@ -80,6 +80,13 @@ GIVEN_UP: dict[str, tuple[Rule, str]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the spool out of the home of whoever runs the tests."""
+    (tmp_path / "own-home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "own-home"))
+
+
 @dataclass
 class Storage:
     """A bucket behind a proxy that misbehaves, and a host that saves into it."""

@@ -35,6 +35,13 @@ WAYS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the spool out of the home of whoever runs the tests."""
+    (tmp_path / "own-home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "own-home"))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "it's a root"
@@ -126,6 +133,15 @@ def test_what_php_encrypts_is_an_age_file_for_each_recipient(
         str(KEYS[0].to_public()).replace("age1", "agf1"),
         str(KEYS[0].to_public())[:-1] + ("q" if str(KEYS[0].to_public())[-1] != "q" else "p"),
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",
+    ],
+    ids=[
+        "none",
+        "the first letters",
+        "nonsense",
+        "cut off",
+        "another start",
+        "a wrong end",
+        "of SSH",
     ],
 )
 def test_php_encrypts_for_nobody_whose_name_is_misspelt(tmp_path: Path, recipient: str):

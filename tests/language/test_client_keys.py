@@ -40,6 +40,7 @@ def test_a_clients_keys_are_for_the_sites_of_its_file():
         ("recipients: [AGE-SECRET-KEY-1XYZ]\n", "secret age key"),
         ("identity: AGE-SECRET-KEY-1XYZ\n", "bakery.yaml:2:"),
     ],
+    ids=["cut off", "a secret key", "a key in place of a reference"],
 )
 def test_a_key_that_is_none_is_told_at_its_place(keys: str, says: str):
     with pytest.raises(InvalidInput) as caught:
