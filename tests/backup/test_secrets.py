@@ -15,6 +15,9 @@ from opsplay.core.snapshot import to_json
 from opsplay.engine.store_readme import readme
 from opsplay.transports.local import LocalTransport
 
+SITES_OWN = ("tree", "before", "old")
+"""Directories that hold the site's own files, its configuration among them, behind mode 0700."""
+
 pytestmark = pytest.mark.real
 
 
@@ -42,6 +45,7 @@ class Lookout:
             for entry in Path("/proc").glob("[0-9]*/cmdline"):
                 self._try(lambda entry=entry: self.seen.add(entry.read_bytes()))
             for folder, folders, names in os.walk(self.home):  # bears it when one of them goes
+                folders[:] = [name for name in folders if name not in SITES_OWN]
                 for name in folders + names:
                     self._try(lambda path=Path(folder, name): self._read(path))
 
