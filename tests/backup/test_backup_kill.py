@@ -13,6 +13,7 @@ pytestmark = pytest.mark.real
 ROUNDS = int(os.environ.get("OPSPLAY_SOAK_ROUNDS", "12"))
 
 
+@pytest.mark.proof
 def test_whoever_dies_in_a_backup_the_next_one_is_good(bench: Bench):
     trial = Trial(bench)
     names = trial.moments()

@@ -71,6 +71,7 @@ def keeper(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keep
     (keys / "signing").chmod(0o600)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["opsplay"])
+    monkeypatch.setenv("COLUMNS", "200")
     clock = FrozenClock(SystemClock().now())
     return Keeper(plan_named("essentiel"), clock, "none", vault=folder(tmp_path / "disk"))
 

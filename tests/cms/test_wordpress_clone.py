@@ -28,6 +28,7 @@ def php(site: Installation, code: str) -> str:
     return site.must(script, f"<?php {code}".encode())
 
 
+@pytest.mark.proof
 def test_a_copy_of_a_site_with_a_fatal_plugin_is_complete_and_harmless(
     bakery: Installation, staging: Installation
 ):

@@ -47,6 +47,11 @@ class Sealing:
         )
         self.good = find(self.vault, site, "last")
 
+    def forget(self) -> None:
+        """Take away what was sealed here: the good backup is the newest again."""
+        for one in list(self.vault.keys(f"{self.good.folder}/snap/20991231")):
+            self.vault.delete(one.key)
+
     def sealed(self, name: str, **changes: Any) -> str:
         """Seal the good backup with changes, under a later name; return that name."""
         return self._seal(replace(self.good, snap=f"20991231T235959-{name}", **changes))

@@ -47,8 +47,14 @@ def ops(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Ops:
 
 
 @pytest.fixture(scope="module")
-def sealing(ops: Ops) -> Sealing:
+def good(ops: Ops) -> Sealing:
     return Sealing(ops.lab, ops.folder / ".opsplay", "bakery")
+
+
+@pytest.fixture
+def sealing(good: Sealing):
+    yield good
+    good.forget()
 
 
 @pytest.fixture

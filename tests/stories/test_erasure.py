@@ -15,6 +15,7 @@ def people(ops, environment: str = "production") -> set[str]:
     return {str(row[0] if isinstance(row, (list, tuple)) else row) for row in rows}
 
 
+@pytest.mark.proof
 def test_who_asked_to_be_erased_is_gone_from_the_site_and_does_not_come_back(ops):
     saved = ops("run", "playbooks/backup.yaml", "--limit", "florist")
     assert saved.exit_status == 0, saved.text

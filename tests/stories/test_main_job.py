@@ -101,6 +101,7 @@ def check_manifests(objects: dict[str, bytes]) -> None:
                 )
 
 
+@pytest.mark.proof
 def test_a_fatal_is_caught_on_staging_and_production_is_not_touched(ops):
     lab = ops.lab
     lab.offer(core=[], plugins={"lab-shop": "1.2.0-fatal"})
@@ -166,6 +167,7 @@ def destroy(lab: Lab, site: str) -> None:
     assert lab.fingerprint(site, "production").files == {}
 
 
+@pytest.mark.proof
 def test_a_finished_update_can_be_taken_back_later(ops):
     lab = ops.lab
     book = ops.write("direct.yaml", DIRECT)

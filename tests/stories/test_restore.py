@@ -36,6 +36,7 @@ def backed_up(ops):
     return ops
 
 
+@pytest.mark.proof
 def test_a_backup_comes_back_on_staging_as_a_safe_copy(backed_up):
     lab = backed_up.lab
     configuration = (lab.environment("florist", "staging").root / "wp-config.php").read_text()

@@ -110,6 +110,8 @@ def running(folder: Path) -> Iterator[Seaweed]:
         *(weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-{name}.port={port}" for name, port in ports.items()),
         *("-master.telemetry=false", "-webdav=false", "-admin.ui=false"),
+        # A bucket takes seven volumes; as many as the disk has room for would soon be too few.
+        *("-volume.max=10000", "-master.volumeSizeLimitMB=64"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder}/s3.json"),
         *(f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"),
     ]

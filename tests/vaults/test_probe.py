@@ -137,6 +137,7 @@ def opsplay(
     for key in ("access_key", "secret_key", "expiry_access_key", "expiry_secret_key"):
         monkeypatch.setenv(f"T_{key}", getattr(settings, key).reveal())
         vault[key] = {"secret": f"env:T_{key}"}
+    monkeypatch.setenv("COLUMNS", "200")
     folder = tmp_path / "inventory"
     folder.mkdir()
     (folder / "vaults.yaml").write_text(json.dumps({"vaults": {"offsite": vault}}))

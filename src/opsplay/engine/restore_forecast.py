@@ -221,7 +221,7 @@ def size(count: float) -> str:
     """Return bytes as a person says them.
 
     >>> size(10_000_000_000), size(512), size(1_250_000)
-    ('10 GB', '512 B', '1.2 MB')
+    ('10 GB', '512 B', '1.25 MB')
     """
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:  # noqa: PLR2004 - a kilobyte's

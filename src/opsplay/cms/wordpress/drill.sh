@@ -2,7 +2,7 @@
 use_database() {
     [ -f "$root/wp-config.php" ] ||
         fail "wp-config.php is missing from the backup (it may lie above the root): the site cannot start from this backup alone"
-    given=$given php_code=$use_database_php
+    php_code=$use_database_php
     # The code comes as an argument, what it is given by standard input: the password is in no argument.
     printf '%s' "$given" | quiet_php -r "${php_code#<?php}" -- "$root/wp-config.php" || exit 1
     [ "$(config name)" = "$wanted_database" ] || fail "the restored wp-config.php still names another database"
