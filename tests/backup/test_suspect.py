@@ -97,6 +97,14 @@ def test_an_update_changes_much_code_and_no_pictures():
     assert len(reasons(before, spoilt, same_version=False)) == 1
 
 
+def test_an_update_changes_styles_words_and_drawings_too():
+    assets = [f"core/{n}.{kind}" for n in range(40) for kind in ("css", "json", "svg", "mo", "txt")]
+    pictures = [f"uploads/{n}.jpg" for n in range(100)]
+    updated = same(assets + pictures) | dict.fromkeys(assets, "newer")
+
+    assert reasons(site(assets + pictures), updated, same_version=False) == ()
+
+
 @pytest.mark.parametrize("rename", ["{}.locked", "{stem}.locked"])
 def test_files_that_are_all_renamed_to_one_unknown_ending(rename: str):
     after = {rename.format(name, stem=name.removesuffix(".html")): "x" for name in TEXTS}

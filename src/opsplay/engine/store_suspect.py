@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from opsplay.core.index import Entry, Index
 from opsplay.core.snapshot import Stream
 from opsplay.engine.store_diff import Changes
-from opsplay.engine.store_packs import Pack, extension
+from opsplay.engine.store_packs import COMPRESSED, Pack, extension
 
 MOST_CHANGED = 0.30
 MOST_REMOVED = 0.20
@@ -39,7 +39,8 @@ class Budget:
     last: Mapping[str, Entry]
     changes: Changes
     same_version: bool = True
-    """Whether the CMS is still at the version of the last backup: an update changes much code."""
+    """Whether the CMS is still at the version of the last backup: an update changes most of what is
+    no picture or document."""
 
     @property
     def files(self) -> frozenset[str]:
@@ -84,8 +85,8 @@ def packing_reasons(packed: Iterable[tuple[Pack, Stream]], changes: Changes) -> 
 def _too_much_changed(budget: Budget, files: frozenset[str]) -> str:
     before = files
     changed = files.intersection(budget.changes.changed)
-    if not budget.same_version:  # code changes with an update; pictures do not
-        changed, before = _no_code(changed), _no_code(before)
+    if not budget.same_version:  # code, styles and words change with an update; pictures do not
+        changed, before = _of_people(changed), _of_people(before)
     return _over(len(changed), len(before), MOST_CHANGED, "changed")
 
 
@@ -102,8 +103,9 @@ def _over(count: int, of: int, most: float, what: str) -> str:
     return f"{count} of {of} files {what} since the last backup ({count / of:.0%}, over {most:.0%})"
 
 
-def _no_code(paths: frozenset[str]) -> frozenset[str]:
-    return frozenset(path for path in paths if not is_code(path))
+def _of_people(paths: frozenset[str]) -> frozenset[str]:
+    """Return pictures, documents and the like: what an update leaves alone, and a trojan does not."""
+    return frozenset(path for path in paths if extension(path) in COMPRESSED)
 
 
 def _renamed(budget: Budget) -> str:
