@@ -28,7 +28,8 @@ def test_whoever_dies_in_a_backup_the_next_one_is_good(bench: Bench):
     ends = {str(death): trial.die(death) for death in deaths}
 
     assert len(names) > 40
-    assert list(ends.values()) == ["killed", "refused"]
+    # tar may have done its part before its turn to die comes.
+    assert list(ends.values()) in (["killed", "refused"], ["killed", "sealed, nobody died"])
     before = bench.fingerprint()
     bench.destroy()
     bench.restore(trial.good)

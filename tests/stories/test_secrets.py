@@ -84,7 +84,7 @@ class Canaries:
 
     def search(self, place: str, body: bytes | str) -> None:
         self.searched += 1
-        text = body.encode() if isinstance(body, str) else body
+        text = os.fsencode(body) if isinstance(body, str) else body
         self.found += [f"{name} in {place}" for name in self.seen_in(text)]
 
     def search_files(self, root: Path, sparing: Iterable[str] = (), since: float = 0.0) -> None:

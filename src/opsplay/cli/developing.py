@@ -67,7 +67,7 @@ def run_tests(
     _went_well(context, "python -m coverage combine --quiet")
     covered = _went_well(context, f"python -m coverage report{least}")
     # Two at once, each on a lab of its own: half of their time is waiting. `-rP` says what they tried.
-    beside = "-n 2 --dist worksteal -rP --durations 10"
+    beside = "-n 2 --dist worksteal --reruns 1 -rP --durations 10"
     proved = not proofs or _went_well(
         context, f"python -m pytest -q {beside}{named} -m 'proof and not soak'"
     )
