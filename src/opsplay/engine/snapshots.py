@@ -14,6 +14,7 @@ from opsplay.core.errors import UnreadableAnswer, VaultRefused
 from opsplay.core.index import Entry
 from opsplay.core.snapshot import Segment, Snapshot, from_json, site_prefix
 from opsplay.core.vault import Vault, VaultSettings
+from opsplay.engine.verify_listing import damage
 
 _MANIFEST = re.compile(r"v1/[^/]+/[^/]+/snap/[^/]+\.json\Z")
 _AT_ONCE = 8
@@ -132,14 +133,8 @@ def _damaged(vault: Vault, snapshot: Snapshot, why: str) -> VaultRefused:
 
 
 def _problem(vault: Vault, segment: Segment) -> str:
-    found = vault.head(segment.key)
-    if found is None:
-        return f"{segment.key} is missing"
-    if found.bytes != segment.bytes:
-        return f"{segment.key} has {found.bytes} bytes in place of {segment.bytes}"
-    if not found.holds(segment.bytes, segment.sha256, segment.md5):
-        return f"{segment.key} is damaged: its SHA-256 is not the manifest's"
-    return ""
+    what = damage(segment, vault.head(segment.key))
+    return f"{segment.key} {what}" if what else ""
 
 
 def _unsealed(vault: Vault, snapshot: Snapshot) -> Iterable[str]:

@@ -55,7 +55,7 @@ def store_index(
 
 def confirmed(vault: Vault, key: str, body: bytes, retain_until: datetime | None) -> Segment:
     """Return what the storage itself says of an object that we stored. Raises VaultRefused."""
-    sums = hashlib.sha256(body).hexdigest(), hashlib.md5(body, usedforsecurity=False).hexdigest()
+    sums = _sums(body)
     found = vault.head(key)
     if found is None or not found.holds(len(body), *sums):
         raise VaultRefused(
@@ -64,6 +64,10 @@ def confirmed(vault: Vault, key: str, body: bytes, retain_until: datetime | None
         )
     md5 = "" if found.sha256 else found.md5
     return Segment(key, len(body), sums[0], found.version_id, retain_until, md5)
+
+
+def _sums(body: bytes) -> tuple[str, str]:
+    return hashlib.sha256(body).hexdigest(), hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def previous(vault: Vault, snapshot: Snapshot) -> str:
@@ -92,7 +96,7 @@ def seal(
 def _manual(vault: Vault, site: str, settings: VaultSettings) -> None:
     key, body = f"{site_prefix(site)}README.txt", readme(site, settings).encode()
     found = vault.head(key)
-    if found is None or found.sha256 != hashlib.sha256(body).hexdigest():
+    if found is None or not found.holds(len(body), *_sums(body)):
         vault.put(key, body, replace=True)
 
 

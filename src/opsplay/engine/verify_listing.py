@@ -30,14 +30,22 @@ def _of(snapshot: Snapshot, told: Mapping[str, StoredObject | None]) -> tuple[Da
     return tuple(Damage(segment.key, what) for segment, what in found if what)
 
 
-def difference(segment: Segment, told: StoredObject | None) -> str:
-    """Return how what the storage tells differs from the manifest; empty: in nothing."""
+def damage(segment: Segment, told: StoredObject | None) -> str:
+    """Return how the bytes that the storage tells of differ from the manifest's; empty: not."""
     if told is None:
         return "is missing"
     if told.bytes != segment.bytes:
         return f"has {told.bytes} bytes in place of {segment.bytes}"
     if not told.holds(segment.bytes, segment.sha256, segment.md5):
         return "is damaged: its SHA-256 is not the manifest's"
+    return ""
+
+
+def difference(segment: Segment, told: StoredObject | None) -> str:
+    """Return how what the storage tells differs from the manifest, its lock too; empty: not."""
+    what = damage(segment, told)
+    if what or told is None:
+        return what
     wanted, again = segment.retain_until, segment.version_id not in {"", told.version_id}
     if wanted and (told.retain_until is None or told.retain_until < wanted - _SLACK):
         until = f"until {told.retain_until:%Y-%m-%d}" if told.retain_until else "not at all"
