@@ -7,9 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,13 @@ from opsplay.lab import Lab
 
 pytestmark = [pytest.mark.real, pytest.mark.story, pytest.mark.timeout(300)]
 FAILED = ExitStatus.DRILL_FAILED
+
+
+class OpsWithScratch(Ops):
+    """An ops repository whose scratch environments lie beside no one else's."""
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        return super().start(*words, TMPDIR=str(self.folder / "tmp"), **environment)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,8 @@ def ops(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Ops:
     )
     inventory.write_text(text)
     lab.page(lab.environment("bakery", "production").url)
-    made = Ops(folder, lab)
+    made = OpsWithScratch(folder, lab)
+    (folder / "tmp").mkdir()
     said = made("run", "playbooks/backup.yaml", "--limit", "bakery")
     assert said.exit_status == 0, said.text
     return made
@@ -70,8 +78,8 @@ def nobody_home(ops: Ops):
     lab._start(lambda _text: None)
 
 
-def scratches() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("opsplay-drill-*"))
+def scratches(ops: Ops) -> list[Path]:
+    return list((ops.folder / "tmp").glob("opsplay-drill-*"))
 
 
 def certificates(ops: Ops) -> list[Path]:
@@ -93,7 +101,7 @@ def test_a_backup_is_proved_from_the_vault_alone_when_the_host_is_gone(ops):
     assert all(check["good"] for check in proved["checks"])
     assert (proved["rto"]["kept"], proved["rpo"]["kept"]) == (True, True)
     assert 0 < proved["rto"]["measured"] < 200
-    assert scratches() == []
+    assert scratches(ops) == []
     (ended,) = [one for one in ops.events() if one["kind"] == "run_finished"]
     assert not ended["round_trips"].get("lab-web1")
     look_at_the_certificate(ops, proved)
@@ -124,17 +132,17 @@ def test_a_dump_that_was_cut_short_fails_the_drill_and_is_named(ops, sealing):
 
     assert drilled.exit_status == FAILED, drilled.text
     found = newest(ops)
-    assert (found["verdict"], found["restore"]["status"]) == ("FAILED", "failed")
+    assert (found["verdict"], found["restore"]["status"]) == ("FAILED", "failed"), drilled.text
     assert "dump" in " ".join(reason["text"] for reason in found["reasons"])
-    assert scratches() == []
+    assert scratches(ops) == []
 
 
 def test_a_vault_without_any_backup_fails_the_drill(ops):
     drilled = ops("drill", "florist")
 
     assert drilled.exit_status == FAILED, drilled.text
-    assert "holds no good backup" in drilled.text
-    assert scratches() == []
+    assert "holds no good backup" in drilled.text, drilled.text
+    assert scratches(ops) == []
 
 
 @pytest.mark.proof
@@ -148,10 +156,10 @@ def test_rows_that_are_missing_are_counted_and_named(ops, sealing):
 
     assert drilled.exit_status == FAILED, drilled.text
     found = newest(ops)
-    assert (found["verdict"], found["restore"]["status"]) == ("FAILED", "restored")
-    assert f"table wp_posts has {rows} of {rows + 2} rows" in drilled.text
-    assert "table wp_orders is missing (14 rows)" in drilled.text
-    assert "post 9999" in drilled.text
+    assert (found["verdict"], found["restore"]["status"]) == ("FAILED", "restored"), drilled.text
+    assert f"table wp_posts has {rows} of {rows + 2} rows" in drilled.text, drilled.text
+    assert "table wp_orders is missing (14 rows)" in drilled.text, drilled.text
+    assert "post 9999" in drilled.text, drilled.text
 
 
 @pytest.mark.proof
@@ -178,7 +186,9 @@ def test_a_promise_that_was_not_kept_fails_the_drill_although_all_came_back(ops,
     try:
         assert drilled.exit_status == FAILED, drilled.text
         found = newest(ops)
-        assert (found["verdict"], found["restore"]["status"]) == ("FAILED", "restored")
+        assert (found["verdict"], found["restore"]["status"]) == ("FAILED", "restored"), (
+            drilled.text
+        )
         (reason,) = found["reasons"]
         assert reason["code"] == "old"
         assert "3 d" in reason["text"]
@@ -195,42 +205,42 @@ def test_a_backup_that_a_stranger_sealed_is_not_proved(ops, sealing):
     drilled = ops("drill", "bakery", "--snapshot", snap)
 
     assert drilled.exit_status == FAILED, drilled.text
-    assert "not signed by a key that is trusted here" in drilled.text
+    assert "not signed by a key that is trusted here" in drilled.text, drilled.text
 
 
 @pytest.mark.proof
 def test_what_a_killed_drill_left_is_cleared_away_by_the_next_one(ops, sealing):
     process = ops.start("drill", "bakery", "--snapshot", sealing.good.snap)
-    wait_for(restoring, process)
+    wait_for(partial(restoring, ops), process)
 
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    (left,) = scratches()
+    (left,) = scratches(ops)
     drilled = ops("drill", "bakery", "--snapshot", sealing.good.snap)
 
     assert drilled.exit_status == 0, drilled.text
     assert not left.exists()
-    assert scratches() == []
+    assert scratches(ops) == []
     assert alive(left) == []
 
 
 @pytest.mark.proof
 def test_a_drill_that_is_stopped_leaves_nothing(ops, sealing):
     process = ops.start("drill", "bakery", "--snapshot", sealing.good.snap)
-    wait_for(restoring, process)
-    (place,) = scratches()
+    wait_for(partial(restoring, ops), process)
+    (place,) = scratches(ops)
 
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
 
     assert process.returncode == ExitStatus.INTERRUPTED
-    assert scratches() == []
+    assert scratches(ops) == []
     assert alive(place) == []
 
 
-def restoring() -> bool:
+def restoring(ops: Ops) -> bool:
     """Return whether a drill has begun to fetch."""
-    return any((one / "home/.opsplay/restore").is_dir() for one in scratches())
+    return any((one / "home/.opsplay/restore").is_dir() for one in scratches(ops))
 
 
 def alive(place: Path) -> list[str]:
@@ -263,7 +273,7 @@ def test_a_drill_on_a_host_of_its_own_leaves_it_empty(ops, sealing):
     assert [one.name for one in florist.root.iterdir()] == ["wp-config.php"]
     assert database_of(florist.root / "wp-config.php") == database
     assert ops.lab.sql("florist", "staging", "SHOW TABLES") == ()
-    assert scratches() == []
+    assert scratches(ops) == []
     assert list(ops.lab.places.home("web3").glob(".opsplay/drill/*")) == []
     assert locks(ops, "web3") == []
 
