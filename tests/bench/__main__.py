@@ -39,7 +39,13 @@ def main(words: Sequence[str]) -> int:
             options = Options(
                 place, asked.rounds, asked.hosts, asked.tools, asked.quick, asked.scale, until
             )
-            outcomes = _measured(chosen, options)
+            outcomes = []
+            for outcome in _measured(chosen, options):
+                # At once: what was measured for half an hour outlives a benchmark that fails.
+                outcomes.append(outcome)
+                _keep(outcomes, time.monotonic() - started)
+                if asked.write:
+                    page.write(outcome, f"{datetime.now(UTC):%Y-%m-%d}", options.say)
     except Failed as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
@@ -47,10 +53,7 @@ def main(words: Sequence[str]) -> int:
         print("interrupted; everything that was started has been ended", file=sys.stderr)
         return 130
     seconds = time.monotonic() - started
-    _keep(outcomes, seconds)
     _tell(outcomes, seconds, as_json=asked.json)
-    if asked.write:
-        page.write(outcomes, seconds, f"{datetime.now(UTC):%Y-%m-%d}", options.say)
     return 0 if all(goal.met for outcome in outcomes for goal in outcome.goals) else 1
 
 
@@ -90,10 +93,11 @@ def _place() -> Iterator[Path]:
         yield Path(place)
 
 
-def _measured(chosen: Sequence[Any], options: Options) -> list[Outcome]:
+def _measured(chosen: Sequence[Any], options: Options) -> Iterator[Outcome]:
     expected = [one.estimate(options) for one in chosen]
     options.say(f"about {sum(expected) / 60:.1f} minutes on a quiet machine")
-    return [one.measure(options) for one in chosen]
+    for one in chosen:
+        yield one.measure(options)
 
 
 def _tell(outcomes: Sequence[Outcome], seconds: float, *, as_json: bool) -> None:

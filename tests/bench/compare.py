@@ -50,7 +50,7 @@ CASES = (
         "far-1", "nothing to do, 1 host, round trip 20 ms", 1,
         {"opsplay": 5, "floor": 5, "pyinfra": 4, "mitogen": 2, "ansible": 3}, far=True,
     ),
-    _converged(32, opsplay=7, floor=7, pyinfra=4, mitogen=3, ansible=3),
+    _converged(32, opsplay=7, floor=7, pyinfra=4, mitogen=3, ansible=2),
     _converged(100, opsplay=5, floor=5, pyinfra=3),
     _converged(1, opsplay=5, floor=5, pyinfra=3, mitogen=2, ansible=1),
     _converged(8, opsplay=5, floor=5, pyinfra=3, mitogen=1, ansible=1),

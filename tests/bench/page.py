@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,19 +33,14 @@ def inserted(page: str, name: str, text: str) -> str:
     return marks.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page)
 
 
-def write(
-    outcomes: Sequence[Outcome], seconds: float, day: str, say: Callable[[str], None]
-) -> None:
-    """Write tables and plots of all benchmarks into the documentation."""
-    page = PAGE.read_text()
-    for outcome in outcomes:
-        pictures = [f"![{plot.shows}](images/{plot.file})" for plot in outcome.plots]
-        text = "\n\n".join([section(outcome), *pictures, _where(day)])
-        page = inserted(page, outcome.name, text)
-        for plot in outcome.plots:
-            draw(plot, IMAGES / plot.file, say)
-    PAGE.write_text(page)
-    say(f"written into {PAGE.relative_to(REPOSITORY)} after {seconds / 60:.1f} minutes")
+def write(outcome: Outcome, day: str, say: Callable[[str], None]) -> None:
+    """Write table and plots of a benchmark into the documentation."""
+    pictures = [f"![{plot.shows}](images/{plot.file})" for plot in outcome.plots]
+    text = "\n\n".join([section(outcome), *pictures, _where(day)])
+    for plot in outcome.plots:
+        draw(plot, IMAGES / plot.file, say)
+    PAGE.write_text(inserted(PAGE.read_text(), outcome.name, text))
+    say(f"{outcome.name}: written into {PAGE.relative_to(REPOSITORY)}")
 
 
 def draw(plot: Plot, file: Path, say: Callable[[str], None]) -> None:

@@ -16,9 +16,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from unittest.mock import patch
 
 from tests.bench.outcome import Options, Outcome, Panel, Plot, Series, Verdict, number, table
 
@@ -303,16 +304,15 @@ def _facts(*, pending: bool) -> str:
 def _timed(parts: dict[str, float]) -> Iterator[None]:
     """Note how long reading, planning and carrying out take."""
     from opsplay.app import runs
+    from opsplay.engine import runner
 
-    wrapped = {"read_all": "read", "_plan": "plan", "run_plan": "carry_out"}
-    before = {name: getattr(runs, name) for name in wrapped}
-    for name, part in wrapped.items():
-        setattr(runs, name, _clocked(before[name], part, parts))
-    try:
+    with ExitStack() as stack:
+        for place, name, part in (
+            (runs, "read_all", "read"), (runs, "_plan", "plan"), (runner, "run_plan", "carry_out")
+        ):  # fmt: skip
+            clocked = _clocked(getattr(place, name), part, parts)
+            stack.enter_context(patch.object(place, name, clocked))
         yield
-    finally:
-        for name, function in before.items():
-            setattr(runs, name, function)
 
 
 def _clocked(

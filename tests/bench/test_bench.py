@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.bench import accounts, compare, floor, hosts, job, outcome, page, playbooks
+from tests.bench import accounts, compare, floor, hosts, job, outcome, page, playbooks, scale
 from tests.bench.goals import GOALS, verdicts
 from tests.bench.timing import Command, Failed, Run
 
@@ -248,3 +248,12 @@ def test_a_tool_that_does_nothing_and_ends_well_is_left_out(tmp_path, fleet, cap
             compare._turn(track, "opsplay", outcome.Options(tmp_path), results)
     assert not results["converged-2", "pyinfra"]
     assert capsys.readouterr().err.count("left out from here on") == 1
+
+
+@pytest.mark.parametrize("work", scale.WORKS)
+def test_a_few_sites_are_measured_as_many_are(tmp_path, work):
+    row = scale._in_a_process(work, 8, tmp_path)
+
+    assert row["sites"] == 8
+    assert {"read", "plan"} <= set(row)
+    assert ("carry_out" in row) == (work == "run")

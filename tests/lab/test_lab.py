@@ -112,6 +112,7 @@ def test_updates_are_offered_by_the_local_source_and_can_be_withdrawn(fresh_lab:
     assert "6.5.5" not in withdrawn
 
 
+@pytest.mark.proof
 def test_unmodified_wp_cli_updates_everything_and_reset_undoes_it(fresh_lab: Lab):
     before = fresh_lab.fingerprint("bakery", "production")
     environment = fresh_lab.environment("bakery", "production")
@@ -350,6 +351,7 @@ def test_where_there_is_no_lab_status_is_empty_and_at_says_what_to_do(tmp_path: 
     assert refusal.value.next_command == "invoke lab.up"
 
 
+@pytest.mark.proof
 def test_a_lab_recovers_a_stale_one_survives_its_maker_and_leaves_no_process(lab_room: Path):
     place = lab_room / "other"
 

@@ -141,6 +141,7 @@ def test_nothing_gets_out_through_the_hosts_proxy(lab: Lab):
         urllib.request.build_opener(proxy).open("https://example.org/", timeout=10)
 
 
+@pytest.mark.proof
 @pytest.mark.real
 def test_a_site_built_anew_has_the_same_content(
     fresh_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -32,7 +32,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(PIECES, max_size=5))
 def test_both_ways_come_to_the_same(pieces: list[str]):
     text = "".join(pieces)

@@ -118,6 +118,7 @@ def test_a_fatal_is_caught_on_staging_and_production_is_not_touched(ops):
     assert kinds.count("lock_taken") == kinds.count("lock_freed") == 2
 
 
+@pytest.mark.proof
 def test_a_fatal_only_in_production_is_rolled_back_without_the_cms(ops):
     lab = ops.lab
     lab.offer(core=["6.5.5"], plugins={"lab-shop": "1.3.0"})

@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.real, pytest.mark.story, pytest.mark.timeout(200)]
 SITES = ("bakery", "florist")
 
 
+@pytest.mark.proof
 def test_a_staging_copy_is_whole_and_mails_nobody_and_is_found_by_nobody(ops):
     lab = ops.lab
     configurations = {
