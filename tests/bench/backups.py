@@ -70,20 +70,20 @@ class Goal:
     """How many times less than restic's one quantity of one act must be."""
 
     act: str
-    quantity: Literal["seconds", "host_memory"]
+    quantity: Literal["wall", "host_memory"]
     needed: float
 
 
 GOALS = (
-    Goal("first", "seconds", 1.5),
+    Goal("first", "wall", 1.5),
     Goal("first", "host_memory", 4.0),
-    Goal("unchanged-files", "seconds", 5.0),
-    Goal("changed-files", "seconds", 5.0),
-    Goal("unchanged-both", "seconds", 1.0),
-    Goal("changed-both", "seconds", 1.0),
-    Goal("restore-files", "seconds", 1.3),
+    Goal("unchanged-files", "wall", 5.0),
+    Goal("changed-files", "wall", 5.0),
+    Goal("unchanged-both", "wall", 1.0),
+    Goal("changed-both", "wall", 1.0),
+    Goal("restore-files", "wall", 1.3),
 )
-_WORDS = {"seconds": "time, s", "host_memory": "memory on the host, MB"}
+_WORDS = {"wall": "time, s", "host_memory": "memory on the host, MB"}
 
 
 def estimate(options: Options) -> float:
@@ -193,7 +193,7 @@ class _Track:
         wait_for_quiet()
         if not act.restores:
             command = tool.save(act.saves)
-            return _own_time(
+            return _with_step(
                 tool, cost(command, self.fleet, self.books, tool.stored, over_ssh=tool.over_ssh)
             )
         before = (self.shop.fingerprint(), self.shop.rows())
@@ -202,11 +202,11 @@ class _Track:
         found = cost(command, self.fleet, self.books, tool.stored, over_ssh=tool.over_ssh)
         if (self.shop.fingerprint(), self.shop.rows()) != before:
             raise Failed(f"{tool.name} did not bring back what it had saved")
-        return _own_time(tool, found)
+        return _with_step(tool, found)
 
 
-def _own_time(tool: Tool, found: Cost) -> Cost:
-    """Return the cost with the time of the act itself, where the tool journals it."""
+def _with_step(tool: Tool, found: Cost) -> Cost:
+    """Return the cost with the step's own time, where the tool journals it."""
     if not tool.over_ssh:
         return found
     command = tool.save("both")
@@ -220,12 +220,13 @@ def _own_time(tool: Tool, found: Cost) -> Cost:
         for one in events
         if one.get("kind") == "step_finished" and one["data"]["kind"] in {"backup", "restore"}
     ]
-    return replace(found, act=sum(spent))
+    return replace(found, step=sum(spent))
 
 
 def _said(act: Act, name: str, found: Cost) -> str:
+    of_step = f" ({found.step:.2f} s of it the step)" if found.step else ""
     return (
-        f"  {act.name:15} {name:9} {found.seconds:7.2f} s ({found.wall:.2f} s whole)"
+        f"  {act.name:15} {name:9} {found.wall:7.2f} s{of_step}"
         f" {found.host_cpu:6.2f} s CPU and {found.host_memory:5.0f} MB on the host,"
         f" {found.stored:7.1f} MB stored; others took {found.foreign:.2f} cores"
     )
@@ -255,7 +256,7 @@ def _value(quantity: str, costs: Sequence[Cost]) -> float:
 
 
 _HEADINGS = (
-    "act", "tool", "rounds", "s", "from … to", "whole s", "host's CPU s", "host's MB",
+    "act", "tool", "rounds", "s", "from … to", "step s", "host's CPU s", "host's MB",
     "controller's CPU s", "controller's MB", "stored MB", "others, cores",
 )  # fmt: skip
 
@@ -273,9 +274,9 @@ def _markdown(results: Results, tools: Sequence[str], size: str, *, exact: bool)
 
 
 _MEANS = (
-    "“s” is the time of the act: of the whole command for restic and borgmatic; of the step in the"
-    " journal for opsplay, whose own start and connection “whole s” has on top. opsplay works from a"
-    " controller over SSH, and “host's” is everything that ran there, sshd included; restic and"
+    "“s” is the whole command for all three; “step s” is what of it opsplay's journal gives the step,"
+    " without its own start, plan and connection. opsplay works from a controller over SSH, and “host’s”"
+    " is everything that ran there, sshd included; restic and"
     " borgmatic run on the host. opsplay and restic store through S3 (SeaweedFS); borg cannot, and"
     " writes into a directory of the same disk, without any network. “Others” are the database and"
     " the S3 server, for all alike. {versions}. CPU by {how}."
@@ -283,14 +284,15 @@ _MEANS = (
 
 
 def _row(act: Act, tool: str, costs: Sequence[Cost]) -> tuple[str, ...]:
-    seconds = sorted(one.seconds for one in costs)
+    seconds = sorted(one.wall for one in costs)
 
     def median(name: str) -> str:
         return number(_value(name, costs))
 
     return (
-        act.name, tool, str(len(costs)), median("seconds"),
-        f"{number(seconds[0])} … {number(seconds[-1])}", median("wall"), median("host_cpu"),
+        act.name, tool, str(len(costs)), median("wall"),
+        f"{number(seconds[0])} … {number(seconds[-1])}",
+        median("step") if costs[0].step else "", median("host_cpu"),
         f"{_value('host_memory', costs):.0f}", median("controller_cpu"),
         f"{_value('controller_memory', costs):.0f}", median("stored"), median("foreign"),
     )  # fmt: skip
@@ -328,7 +330,7 @@ def _plot(results: Results, tools: Sequence[str]) -> Plot:
         "bench-backups.svg",
         "Time, and memory on the host, of each act by tool",
         [
-            panel("Time of each act", "seconds", lambda costs: _value("seconds", costs)),
+            panel("Time of each act", "seconds", lambda costs: _value("wall", costs)),
             panel("Memory on the host", "MB", lambda costs: _value("host_memory", costs)),
         ],
     )

@@ -30,13 +30,8 @@ class Cost:
     """Cores that neither the tool nor the host took: database and S3 server, and anybody else."""
     stored: float = 0.0
     """MB that the storage holds more than before."""
-    act: float = 0.0
-    """Time of the act itself, where the tool journals it; 0: the whole command is the act."""
-
-    @property
-    def seconds(self) -> float:
-        """Return the time that is compared."""
-        return self.act or self.wall
+    step: float = 0.0
+    """Of `wall` the step's own time, where the tool journals it; else 0."""
 
     @property
     def facts(self) -> dict[str, Any]:
