@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,8 @@ from opsplay.core.environment import Environment, Host
 from opsplay.core.site import Site
 from opsplay.core.snapshot import Snapshot
 from opsplay.core.vault import Vault, VaultSettings
-from opsplay.engine.restore import bring_back
+from opsplay.engine.restore import Restored, bring_back
+from opsplay.engine.restoring import Restoring
 from opsplay.engine.store import take
 from opsplay.kit.clock import FrozenClock
 from opsplay.kit.secret import Secret
@@ -117,17 +118,14 @@ class Bench:
             **changes,
         )
 
-    def restore(self, snapshot: Snapshot, *, site=None, transport=None, vault=None, **changes):
-        bring_back(
-            snapshot,
-            site or self.site,
-            transport or self.transport,
-            vault or self.vault,
-            changes.pop("settings", self.settings),
-            clock=self.clock,
-            progress=changes.pop("progress", lambda *_: None),
-            **changes,
-        )
+    def restoring(self, snapshot: Snapshot, **changes) -> Restoring:
+        work = Restoring(snapshot, self.site, self.transport, self.vault, self.settings, self.clock)
+        return replace(work, **changes)
+
+    def restore(self, snapshot: Snapshot, **changes) -> Restored:
+        with_what = {one.name for one in fields(Restoring)} & changes.keys()
+        work = self.restoring(snapshot, **{name: changes.pop(name) for name in with_what})
+        return bring_back(work, **changes)
 
     def fingerprint(self, root: Path | None = None, database: str = "") -> tuple[object, ...]:
         return tree(root or self.root), self.mariadb.checksums(database or self.database)

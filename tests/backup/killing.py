@@ -1,7 +1,10 @@
-"""Death in the middle of a backup: of the controller, or of one process of the host.
+"""Death in the middle of a backup or a restore: of the controller, or of one process of the host.
 
-A moment is a line of the protocol said or heard, a question to the host, or an object that the
-controller stores. The backup is taken in a forked child that has one death in it.
+A moment is a line of the protocol said or heard, a question to the host, a request of the host that
+has reached the storage, an object that the controller stores. When its moment has come, whoever is
+to die does so while everything on the host stands still and waits for us: it is alive for certain.
+What is never alive while all stands still dies at one start of its tool: at once, or when all its
+work is done and nobody knows.
 """
 
 from __future__ import annotations
@@ -10,69 +13,68 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import traceback
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.backup.conftest import SEGMENT, Bench
+from tests.backup.deaths import CONTROLLER, TOOLS, Death, Starts
+from tests.backup.host_processes import at_rest, await_the_end
 
 from opsplay.core.errors import OpsplayError
-from opsplay.core.snapshot import Snapshot
-from opsplay.engine.snapshots import load, manifest_keys, verify_listing
+from opsplay.core.transport import Transport
 from opsplay.transports.around import Around
-from opsplay.transports.local import LocalTransport
-from opsplay.vaults import open_vault
 
-CONTROLLER = "controller"
-HOST = ("sh", "tar", "mariadb-dump", "zstd", "age", "curl", "dd", "perl", "openssl", "gzip", "find")
-"""Processes of the host, as `ps` calls them; some live at some moments only."""
 _PATIENCE = 60.0
-_SEGMENT = 16 * SEGMENT
-_SPOOL = 2 * _SEGMENT + (256 << 10)
-"""What a dead backup may leave: two segments, lists and programs."""
-
-
-@dataclass(frozen=True)
-class Death:
-    """Who dies, and at which moment, counted from 1. A process of the host: the first from then on."""
-
-    who: str
-    moment: int
-
-    def __str__(self) -> str:
-        return f"{self.who} at {self.moment}"
+"""Seconds for a backup or a restore that has a death in it."""
 
 
 @dataclass
 class Moments:
     """Counts moments; brings the death about when its moment has come."""
 
+    home: Path
     death: Death | None = None
-    count: int = 0
+    watching: bool = False
+    """Whether to note who is alive at each."""
     names: list[str] = field(default_factory=list)
-    sessions: list[int] = field(default_factory=list)
-    killed: int = 0
-    over: threading.Event = field(default_factory=threading.Event)
+    living: list[Counter[str]] = field(default_factory=list)
+    killed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def passes(self, name: str) -> None:
-        self.count += 1
-        self.names.append(name)
-        if self.death is None or self.count != self.death.moment:
-            return
-        if self.death.who == CONTROLLER:
-            os.kill(os.getpid(), signal.SIGKILL)
-        threading.Thread(target=self._hunt, args=(self.death.who,), daemon=True).start()
+        with self._lock:
+            self.names.append(name)
+            if self.watching:
+                self.living.append(Counter(one.name for one in at_rest(self.home)))
+            death = self.death
+            if death and death.how == "line" and death.at == len(self.names):
+                self._bring(death)
 
-    def _hunt(self, who: str) -> None:
-        while not self.over.wait(0.001):
-            for pid, name, session in _processes():
-                if name == who and session in self.sessions:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                    self.killed = pid
-                    return
+    def _bring(self, death: Death) -> None:
+        if death.who == CONTROLLER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        alive = [one for one in at_rest(self.home) if one.name == death.who]
+        if death.which < len(alive):
+            os.kill(alive[death.which].pid, signal.SIGKILL)
+            self.killed = True
+
+    def deaths(self) -> list[Death]:
+        """Return every death that a moment may bring, after all was watched."""
+        found = [Death(CONTROLLER, at) for at in range(1, len(self.names) + 1)]
+        for at, living in enumerate(self.living, 1):
+            found += [
+                Death(who, at, which=which)
+                for who, count in sorted(living.items())
+                for which in range(count)
+            ]
+        return found
+
+
+def _told(line: bytes) -> str:
+    return line[:20].decode(errors="replace").strip()
 
 
 class _Channel:
@@ -80,12 +82,17 @@ class _Channel:
         self._inner, self._moments = inner, moments
 
     def send(self, data: bytes) -> None:
-        self._moments.passes(f"say {data[:8]!r}")
+        self._moments.passes(f"say {_told(data)}")
         self._inner.send(data)
+
+    def receive(self, size: int = 65536) -> bytes:
+        data: bytes = self._inner.receive(size)
+        self._moments.passes("read")
+        return data
 
     def receive_line(self) -> bytes:
         line: bytes = self._inner.receive_line()
-        self._moments.passes(f"hear {line[:8]!r}")
+        self._moments.passes(f"hear {_told(line)}")
         return line
 
     def finish(self, timeout: float | None = None) -> Any:
@@ -97,192 +104,97 @@ class _Channel:
         return getattr(self._inner, name)
 
 
-class _Transport(Around):
-    def __init__(
-        self, inner: LocalTransport, moments: Moments, noted: Callable[[int], None]
-    ) -> None:
+class Counting(Around):
+    """A transport whose lines are moments. Pipes of its host are as small as they come, so that a
+    small site is enough to fill them."""
+
+    def __init__(self, inner: Transport, moments: Moments) -> None:
         super().__init__(inner)
-        self._moments, self._noted = moments, noted
+        self._moments = moments
 
     def open(self, script: str) -> Any:
-        channel: Any = self._inner.open(script)
-        self._moments.sessions.append(channel._process.pid)
-        self._noted(channel._process.pid)
-        return _Channel(channel, self._moments)
+        self._moments.passes("ask")
+        return _Channel(self._inner.open(script.replace("1 << 20", "1 << 16")), self._moments)
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float | None = 60.0) -> Any:
         self._moments.passes("ask")
-        channel = self.open(script)
-        try:
-            channel.send(stdin)
-            channel.send_eof()
-            return channel.finish(timeout)
-        finally:
-            channel.close()
+        answer = self._inner.run(script, stdin=stdin, timeout=timeout)
+        self._moments.passes("answered")
+        return answer
 
 
-class _Vault:
-    def __init__(self, inner: Any, moments: Moments) -> None:
-        self._inner, self._moments = inner, moments
+@dataclass(frozen=True)
+class Mortal:
+    """Something that is done on a host and may end in any death. `act` does it once."""
 
-    def put(self, key: str, body: bytes, **how: Any) -> Any:
-        self._moments.passes(f"store {key.rpartition('/')[2][-20:]}")
-        found = self._inner.put(key, body, **how)
-        self._moments.passes(f"stored {key.rpartition('/')[2][-20:]}")
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class Trial:
-    """One site whose backups die. Each has a base to stand on, and one more that goes well after it."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self._attempt = 0
-        self._change()
-        self.good = self._take()
+    home: Path
+    folder: Path
+    """Where tools that count their starts are put."""
+    act: Callable[[Moments], object]
 
     def moments(self) -> list[str]:
-        """Return the moments of an incremental backup that goes well."""
-        moments = Moments()
-        self._change()
-        self.good = self._take(moments)
+        """Return what each moment is called."""
+        moments = Moments(self.home)
+        self.act(moments)
         return moments.names
 
+    def deaths(self) -> list[Death]:
+        """Return every death there is, seen by doing it twice."""
+        watched = Moments(self.home, watching=True)
+        self.act(watched)
+        counted = Moments(self.home)
+        assert _ended(lambda: self._armed(counted, *TOOLS), lambda: True) == "whole"
+        return [*watched.deaths(), *Starts(self.folder).deaths()]
+
     def die(self, death: Death) -> str:
-        """Let a backup die, and one go well after it; return what became of the first."""
-        self._change()
-        before = self._sealed()
-        try:
-            ended = self._in_a_child(death)
-        except AssertionError as error:
-            raise AssertionError(f"{death}: {error}") from error
-        self._insist_on_whole(before, sealed=ended == "sealed")
-        self._insist_on_little_left()
-        self._change()
-        self.good = self._take()
-        assert self.good.base, "the next backup does not stand on the last good one"
-        assert verify_listing(self.bench.vault, self.good) == ()
-        assert self.bench.spools == [], "the next backup did not clean up"
-        return ended
+        """Do it with one death in it; return what became of it, once the host is quiet again."""
+        moments = Moments(self.home, death)
+        if death.how == "line":
+            how = _ended(lambda: self.act(moments), lambda: moments.killed)
+        else:
+            starts = Starts(self.folder)
+            how = _ended(lambda: self._armed(moments, death.who), lambda: starts.killed)
+        await_the_end(self.home)
+        return how
 
-    def _take(
-        self, moments: Moments | None = None, noted: Callable[[int], None] = lambda _: None
-    ) -> Snapshot:
-        bench, moments = self.bench, moments or Moments()
-        self._attempt += 1
-        bench.clock.sleep(60)
-        transport = _Transport(LocalTransport(bench.site.here.host), moments, noted)
-        # A child's own connections: those of the parent are not for two processes.
-        inner = open_vault(bench.settings) if moments.death else bench.vault
-        vault: Any = _Vault(inner, moments)
-        return bench.take(
-            transport=transport, vault=vault, attempt=self._attempt, segment_bytes=_SEGMENT
-        )
-
-    def _in_a_child(self, death: Death) -> str:
-        note = self.bench.home.parent / "sessions"
-        note.write_text("")
-        child = os.fork()
-        if not child:
-            self._be_the_child(death, note)
-        self._attempt += 1  # as the child's copy of us does
-        self.bench.clock.sleep(60)
-        status = _awaited(child)
-        _await_the_end_of({int(line) for line in note.read_text().split()})
-        if os.WIFSIGNALED(status):
-            return "killed"
-        return {0: "sealed", 3: "refused", 4: "sealed, nobody died", 5: "refused"}[
-            os.WEXITSTATUS(status)
-        ]
-
-    def _be_the_child(self, death: Death, note: Path) -> None:
-        code = 9
-        moments = Moments(death)
-
-        def noted(pid: int) -> None:
-            with note.open("a") as file:
-                file.write(f"{pid}\n")
-
-        try:
-            self._take(moments, noted)
-            code = 0 if moments.killed else 4
-        except OpsplayError:
-            code = 3
-        finally:
-            os._exit(code)
-
-    def _sealed(self) -> tuple[str, ...]:
-        return manifest_keys(self.bench.vault, self.bench.site.name)
-
-    def _insist_on_whole(self, before: tuple[str, ...], *, sealed: bool) -> None:
-        now = self._sealed()
-        assert now[: len(before)] == before
-        assert len(now) - len(before) in ({1} if sealed else {0, 1})
-        for key in now[len(before) :]:
-            one = load(self.bench.vault, key)
-            assert verify_listing(self.bench.vault, one) == (), "half a backup is listed as good"
-            assert {stream.trailer_ok for stream in one.streams} <= {True, None}
-
-    def _insist_on_little_left(self) -> None:
-        left = [path for path in self.bench.home.rglob("*") if path.is_file()]
-        spooled = [path for path in left if ".opsplay/spool" in str(path)]
-        assert sum(path.stat().st_size for path in spooled) <= _SPOOL
-        assert set(left) - set(spooled) == set(), "something is left outside of the spool"
-
-    def _change(self) -> None:
-        """Change code and an image, in two directories: more than all pipes together hold."""
-        (self.bench.root / "a").mkdir(exist_ok=True)
-        (self.bench.root / "a" / "code.php").write_bytes(os.urandom(150_000).hex().encode())
-        (self.bench.root / "photo.jpg").write_bytes(os.urandom(5_000_000))
+    def _armed(self, moments: Moments, *tools: str) -> None:
+        Starts(self.folder).arm(*tools, death=moments.death)
+        self.act(moments)
 
 
-def _awaited(child: int) -> int:
+_ENDS = {
+    -signal.SIGKILL: "killed",
+    0: "whole",
+    1: "whole, nobody died",
+    2: "refused",
+    3: "refused, though nobody died",
+}
+
+
+def _ended(work: Callable[[], object], died: Callable[[], bool]) -> str:
+    """Return what became of `work`, done by a process of its own."""
+    child = os.fork()
+    if not child:
+        _be_the_child(work, died)
     ends = time.monotonic() + _PATIENCE
     while time.monotonic() < ends:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
-            return status
-        time.sleep(0.01)
+            return _ENDS.get(os.waitstatus_to_exitcode(status), f"failed with status {status}")
+        time.sleep(0.003)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    raise AssertionError("the backup hangs for ever")
+    raise AssertionError("it hangs for ever")
 
 
-def _await_the_end_of(sessions: set[int]) -> None:
-    """Nobody is there to end what a dead controller left running: it has to end by itself."""
-    ends = time.monotonic() + _PATIENCE / 2
-    while alive := [name for _, name, session in _processes() if session in sessions]:
-        if time.monotonic() > ends:
-            _end(sessions)
-            raise AssertionError(f"still running on the host: {alive}")
-        time.sleep(0.02)
-
-
-def _end(sessions: set[int]) -> None:
-    for pid, _, session in _processes():
-        if session in sessions:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _processes() -> Iterator[tuple[int, str, int]]:
-    """Yield pid, name and session of everything that runs; what has ended and waits is left out."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                name, rest = (entry / "stat").read_text().partition("(")[2].rsplit(")", 1)
-                if rest.split()[0] not in "ZX":
-                    yield int(entry.name), name, int(rest.split()[3])
-
-
-@contextmanager
-def counted(told: Callable[[str], None]) -> Iterator[dict[str, int]]:
-    """Count what became of the backups, and tell it at the end."""
-    ends: dict[str, int] = {}
+def _be_the_child(work: Callable[[], object], died: Callable[[], bool]) -> None:
+    status = 9
     try:
-        yield ends
+        work()
+        status = 0 if died() else 1
+    except OpsplayError:
+        status = 2 if died() else 3
+    except BaseException:  # noqa: BLE001 - told, and the status says it
+        traceback.print_exc()
     finally:
-        told(", ".join(f"{count} {what}" for what, count in sorted(ends.items())))
+        os._exit(status)

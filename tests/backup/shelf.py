@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from opsplay.core.retention import Plan, locked_until, plan_named
+from tests.drills.test_certificate import CERTIFICATE
+
+from opsplay.core.certificate import to_json as certificate_json
+from opsplay.core.retention import CERTIFIED, Plan, locked_until, plan_named
 from opsplay.core.snapshot import (
     CmsFacts,
     FileIndex,
@@ -111,6 +114,24 @@ class Keeper:
             self.site, snapshot.snap, hashlib.sha256(text).hexdigest(), level, self.clock.now()
         )
         write_verdict(self.vault, snapshot.folder, verdict, signer)
+
+    def certify(
+        self, snapshot: Snapshot, verdict: str = "SUCCESSFUL", *, signer: Signer = SIGNER, **changes
+    ) -> str:
+        """Store a drill's certificate as a drill does; return its key."""
+        now = self.clock.now()
+        proved = replace(
+            CERTIFICATE.snapshot, snap=snapshot.snap, manifest=snapshot.key,
+            manifest_sha256=hashlib.sha256(to_json(snapshot)).hexdigest(),
+        )  # fmt: skip
+        made = replace(
+            CERTIFICATE, **{"site": self.site, "began_at": now, "ended_at": now} | changes,
+            snapshot=proved, verdict=verdict,
+        )  # fmt: skip
+        told, until = certificate_json(made), now + CERTIFIED
+        self.vault.put(made.key, told, retain_until=until)
+        self.vault.put(made.key + SUFFIX, signer.sign(told), retain_until=until)
+        return made.key
 
     def month_of_days(self, days: int) -> list[Snapshot]:
         """Back up each day, and verify at level 2 each week."""

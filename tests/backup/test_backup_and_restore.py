@@ -13,7 +13,8 @@ from opsplay.core import snapshot as manifest
 from opsplay.core.action import Store
 from opsplay.core.errors import InvalidInput
 from opsplay.core.vault import VaultSettings
-from opsplay.engine.snapshots import find, snapshots, verify_listing
+from opsplay.engine.snapshots import snapshots, verify_listing
+from opsplay.engine.trust import Trust, find
 from opsplay.vaults import open_vault
 
 pytestmark = pytest.mark.real
@@ -72,8 +73,9 @@ def test_sealed_snapshots_are_listed_newest_last_and_chained(bench: Bench):
     assert snapshots(bench.vault, bench.site.name) == (first, second)
     assert first.previous_snap_sha256 == ""
     assert second.previous_snap_sha256 == manifest.sha256(first)
-    assert find(bench.vault, bench.site.name, "last") == second
-    assert find(bench.vault, bench.site.name, first.snap) == first
+    anybody = Trust((), bench.clock.now())
+    assert find(bench.vault, bench.site.name, "last", anybody) == second
+    assert find(bench.vault, bench.site.name, first.snap, anybody) == first
     assert verify_listing(bench.vault, second) == ()
 
 

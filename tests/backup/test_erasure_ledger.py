@@ -128,7 +128,7 @@ def test_an_answer_that_leaves_a_request_out_proves_nothing():
 def test_expiry_lets_a_request_go_when_no_backup_is_as_old():
     key = erasure.key(request(-200))
     stored = StoredObject(key, 1, modified=NOW - timedelta(days=200))
-    sealed = SimpleNamespace(segments=(), key="k", previous_snap_sha256="")
+    sealed = SimpleNamespace(segments=(), key="k", follows=())
 
     def going(days: float, unclear: tuple[object, ...] = ()) -> list[str]:
         begun = NOW - timedelta(days=days)

@@ -9,9 +9,11 @@ from tests.backup.shelf import SIGNER, TRUSTED, Keeper
 from tests.vaults import seaweed as seaweeds
 from tests.vaults.seaweed import Seaweed, known
 
+from opsplay.core.errors import VaultRefused
 from opsplay.core.retention import plan_named
 from opsplay.core.vault import Vault, VaultSettings
 from opsplay.engine.expire import Expiry, carry_out, planned
+from opsplay.engine.verify import Verification, give_word
 from opsplay.kit.clock import FrozenClock, SystemClock
 from opsplay.vaults import open_vault
 from opsplay.vaults.setting_up import set_up
@@ -29,11 +31,11 @@ def settings(seaweed: Seaweed) -> VaultSettings:
     return settings
 
 
-def keeper(settings: VaultSettings, site: str, lock: str) -> Keeper:
-    """Take four backups of one and the same hour, verified, by the daily credential."""
+def keeper(settings: VaultSettings, site: str, lock: str, count: int = 4) -> Keeper:
+    """Take backups of one and the same hour, verified, by the daily credential."""
     made = Keeper(PLAN, FrozenClock(SystemClock().now()), lock, vault=_Daily(settings, lock))
     made.site = site
-    for _ in range(4):
+    for _ in range(count):
         made.verify(made.back_up())
     return made
 
@@ -103,3 +105,22 @@ def test_what_is_locked_stays_even_if_this_machines_clock_says_otherwise(setting
     assert all("is locked until" in one.what for one in done.refused if "/snap/" in one.key)
     assert len(made.names()) == 4
     assert made.whole() == []
+
+
+def test_verdicts_and_certificates_are_locked_as_long_as_they_are_needed(settings):
+    made = keeper(settings, "noted", "governance", 1)
+    deleter = open_vault(settings, expiring=True)
+    certificate = made.certify(made.known().backups[0].snapshot)
+    since = {one.key for one in made.vault.keys(f"v1/{made.site}/")}
+
+    Verification(made.vault, made.site, made.clock, SIGNER, TRUSTED).at(1)
+    give_word(made.vault, made.known().backups[0], SIGNER, made.clock.now(), "somebody")
+
+    written = {one.key for one in made.vault.keys(f"v1/{made.site}/")} - since
+    day, now = timedelta(days=1), made.clock.now()
+    assert len(written) == 2 * 2
+    for key in written:
+        assert now + 34 * day < made.vault.head(key).retain_until <= now + 35 * day
+    for key in (*written, certificate):
+        with pytest.raises(VaultRefused, match="locked until"):
+            deleter.delete(key)

@@ -19,17 +19,19 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from tests.backup.conftest import SEGMENT, Bench
-from tests.backup.shelf import SIGNER, SITE, TRUSTED, Keeper
+from tests.backup.shelf import SIGNER, SITE, STRANGER, TRUSTED, Keeper
 from tests.vaults.seaweed import Seaweed
 
 from opsplay.core.environment import Host
 from opsplay.core.errors import OpsplayError, StepFailed, UnreadableAnswer, VaultRefused
-from opsplay.core.snapshot import Snapshot
+from opsplay.core.snapshot import Snapshot, to_json
 from opsplay.core.transport import Channel
 from opsplay.core.vault import StoredObject, Vault, VaultSettings
+from opsplay.engine.signature import SUFFIX
 from opsplay.engine.snapshots import text
 from opsplay.engine.store_dialogue import Dialogue
 from opsplay.engine.store_script import Saved
+from opsplay.engine.trust import Trust, find
 from opsplay.engine.verify_known import known
 from opsplay.kit.clock import FrozenClock, SystemClock
 from opsplay.kit.shell import quote
@@ -317,6 +319,33 @@ def test_a_hosts_clock_is_used_for_nothing(shop: Shop, loot: Loot):
     until = datetime.fromisoformat(lock["x-amz-object-lock-retain-until-date"])
     assert abs(until - shop.clock.now() - timedelta(days=35)) < timedelta(hours=1)
     assert f"/v1/{SITE}/2026-11/db/20261122T093100-" in loot.url
+
+
+def test_who_steals_the_daily_credential_makes_no_manifest_the_last_one(shop: Shop):
+    """It may write, so that it could store a backup dated in the future: passed over, and told."""
+    far = shop.backup.started_at.replace(year=2099)
+    forged = replace(shop.backup, snap="20991231T000000-ffffff", chain="2099-12", started_at=far)
+    told: list[str] = []
+    trust = Trust(TRUSTED, shop.clock.now(), told.append)
+    for key, body in (
+        (forged.key + SUFFIX, STRANGER.sign(to_json(forged))),
+        (forged.key, to_json(forged)),
+    ):
+        shop.vault.put(key, body)
+    try:
+        found = find(shop.vault, SITE, "last", trust)
+        newest = known(shop.vault, SITE, TRUSTED).newest(trust)
+        named = find(shop.vault, SITE, forged.snap, trust)
+    finally:
+        shop.vault.delete(forged.key)
+        shop.vault.delete(forged.key + SUFFIX)
+
+    assert found == shop.backup
+    assert [one.snapshot for one in newest] == [shop.backup]
+    assert named == forged, "who restores it is told why not"
+    (passed,) = told
+    assert "not signed by a key that is trusted here" in passed
+    assert forged.key in passed
 
 
 @pytest.mark.proof

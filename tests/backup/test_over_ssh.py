@@ -17,6 +17,7 @@ from opsplay.core.errors import LineCut, Unreachable
 from opsplay.core.site import Site
 from opsplay.core.vault import VaultSettings
 from opsplay.engine.restore import bring_back
+from opsplay.engine.restoring import Restoring
 from opsplay.engine.snapshots import snapshots, verify_listing
 from opsplay.engine.store import take
 from opsplay.kit.clock import SystemClock
@@ -80,15 +81,8 @@ def back_up(site: Site, settings: VaultSettings, transport=None, attempt: int = 
 
 
 def restore(snapshot, site: Site, settings: VaultSettings) -> None:
-    bring_back(
-        snapshot,
-        site,
-        SshTransport(site.here.host),
-        open_vault(settings),
-        settings,
-        clock=CLOCK,
-        progress=lambda *_: None,
-    )
+    line = SshTransport(site.here.host)
+    bring_back(Restoring(snapshot, site, line, open_vault(settings), settings, CLOCK))
 
 
 def test_a_deleted_wordpress_comes_back_from_s3_alone(bakery, settings, fresh_lab: Lab):

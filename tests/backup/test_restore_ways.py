@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from tests.backup.userland import Userland
 from opsplay.core.action import Store
 from opsplay.core.errors import InvalidInput, OpsplayError, StorageUnreachable, VaultRefused
 from opsplay.core.snapshot import Snapshot
-from opsplay.engine.restore import bring_back
+from opsplay.engine.lock import read_take, take_script
 from opsplay.transports.local import LocalTransport
 
 pytestmark = pytest.mark.real
@@ -86,7 +88,7 @@ def test_hosts_of_all_makes_pull_by_themselves_and_never_see_the_identity(
         userland.link(tool)
     line = Listening(bench.site.here.host)
 
-    done = restored(bench, snapshot, transport=line)
+    done = bench.restore(snapshot, transport=line)
 
     assert bench.fingerprint() == before
     assert done.forecast.way == "direct"
@@ -95,14 +97,6 @@ def test_hosts_of_all_makes_pull_by_themselves_and_never_see_the_identity(
     assert "AGE-SECRET-KEY-1" in told
     assert str(KEY) not in told
     assert bench.spools == []
-
-
-def restored(bench: Bench, snapshot: Snapshot, **changes):
-    """Bring a snapshot back and return what was done."""
-    given = {"site": bench.site, "transport": bench.transport, "vault": bench.vault} | changes
-    site, transport, vault = (given.pop(name) for name in ("site", "transport", "vault"))
-    given.setdefault("progress", lambda *_: None)
-    return bring_back(snapshot, site, transport, vault, bench.settings, clock=bench.clock, **given)
 
 
 @pytest.mark.proof
@@ -116,11 +110,40 @@ def test_a_host_that_can_neither_decrypt_nor_fetch_gets_its_bytes_over_the_line(
     for tool in ("zstd", "ln"):
         userland.link(tool)
 
-    done = restored(bench, snapshot)
+    done = bench.restore(snapshot)
 
     assert bench.fingerprint() == before
     assert done.forecast.way == "relay"
     assert "neither age nor PHP" in str(done.forecast)
+
+
+def test_no_archive_has_to_make_a_directory_that_another_may_be_making(
+    bench: Bench, userland: Userland
+):
+    """GNU tar, of which several run at once, fails where another is quicker by a moment."""
+    (bench.root / "a\\n b" / "deep").mkdir(parents=True)
+    (bench.root / "a\\n b" / "deep" / "file").write_text("text")
+    snapshot = bench.take()
+    before = bench.fingerprint()
+    bench.destroy()
+    userland.shim("tar", _STRICT_TAR)
+
+    bench.restore(snapshot)
+
+    assert bench.fingerprint() == before
+
+
+_STRICT_TAR = """
+for word; do
+    [ "$last" != -C ] || tree=$word
+    [ "$last" != -T ] || names=$word
+    last=$word
+done
+while IFS= read -r name; do
+    [ -z "${names:-}" ] || [ -d "$(printf %b "$tree/${name%/*}")" ] || { echo "no directory for $name" >&2; exit 2; }
+done <"${names:-/dev/null}"
+exec /bin/tar "$@"
+"""
 
 
 def test_what_was_there_before_is_kept(bench: Bench, tmp_path: Path):
@@ -134,7 +157,7 @@ def test_what_was_there_before_is_kept(bench: Bench, tmp_path: Path):
     def switch(script: str):
         return bench.transport.run(f"export OPSPLAY_RUN_DIR={kept}\n{script}", timeout=None)
 
-    done = restored(bench, snapshot, switch=switch)
+    done = bench.restore(snapshot, switch=switch)
 
     old = tree(kept / "before" / "files")
     assert {name: old[name] for name in old if name != "closed"} == now
@@ -152,7 +175,7 @@ def test_single_files_come_back_and_nothing_else_is_touched(bench: Bench, proxy:
     now = tree(bench.root)
     wanted = ["photo.jpg", "./a/b/", "run.sh"]
 
-    done = restored(bench, snapshot, vault=bench.through(proxy), paths=wanted)
+    done = bench.restore(snapshot, vault=bench.through(proxy), paths=wanted)
 
     after = tree(bench.root)
     changed = {name for name in after if after[name] != now.get(name)}
@@ -178,8 +201,10 @@ def test_what_was_fetched_is_not_fetched_again(bench: Bench, proxy: FaultProxy):
     last = snapshot.streams[-1].segments[-1].key
     bench.destroy()
     proxy.rule = lambda asked: "503" if asked.by_curl and asked.path.endswith(last) else ""
-    with pytest.raises(StorageUnreachable, match=last):
+    with pytest.raises(StorageUnreachable, match=last) as caught:
         bench.restore(snapshot, vault=bench.through(proxy))
+    assert "what was fetched stays on the host for 2 days" in caught.value.state
+    take_the_lock(bench)
     proxy.rule = lambda _asked: ""
     proxy.asked.clear()
 
@@ -189,6 +214,28 @@ def test_what_was_fetched_is_not_fetched_again(bench: Bench, proxy: FaultProxy):
     assert bench.fingerprint() == before
     assert bench.spools == []
     assert not any("/db/" in path for path in fetched - _sample(snapshot))
+
+
+def take_the_lock(bench: Bench) -> None:
+    answer = bench.transport.run(take_script(bench.site, "run", bench.clock.now()))
+    read_take(answer, bench.site, "run")
+
+
+def test_what_nobody_went_on_with_for_two_days_goes_with_the_next_run_on_its_host(bench: Bench):
+    fetched = bench.home / ".opsplay/restore"
+    given_up, young = fetched / f"{bench.site.name}@production", fetched / "other@production"
+    tree_on_another_disk = Path(f"{bench.root}.opsplay-restore/tree")
+    for folder in (given_up, young, tree_on_another_disk):
+        folder.mkdir(parents=True)
+        (folder / "database").write_text("somebody")
+    long_ago = time.time() - 2 * 86400 - 60
+    os.utime(given_up, (long_ago, long_ago))
+
+    take_the_lock(bench)
+
+    assert bench.spools == [young]
+    assert not tree_on_another_disk.parent.exists()
+    assert bench.root.exists()
 
 
 def _sample(snapshot: Snapshot) -> set[str]:

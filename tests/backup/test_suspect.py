@@ -16,7 +16,6 @@ from tests.backup.vault_reading import in_memory, on_disk, rebuilt
 
 from opsplay.core.index import Entry
 from opsplay.core.snapshot import Stream
-from opsplay.engine.snapshots import find
 from opsplay.engine.store_act import facts, told
 from opsplay.engine.store_diff import Changes, compare, settle
 from opsplay.engine.store_packs import Pack
@@ -27,6 +26,7 @@ from opsplay.engine.store_suspect import (
     code_changed,
     packing_reasons,
 )
+from opsplay.engine.trust import Trust, find
 
 TEXTS = [f"posts/{n:03d}.html" for n in range(100)]
 
@@ -186,8 +186,9 @@ def test_ransomware_is_noticed_and_the_backup_before_it_stays_the_base(full_of_t
     encrypt(bench)
     bad = take(bench)
     worse = take(bench)
-    assert find(bench.vault, bench.site.name, "last") == first
-    assert find(bench.vault, bench.site.name, bad.snap) == bad
+    anybody = Trust((), bench.clock.now())
+    assert find(bench.vault, bench.site.name, "last", anybody) == first
+    assert find(bench.vault, bench.site.name, bad.snap, anybody) == bad
     bench.restore(first, include=["files"])
     good = take(bench)
 

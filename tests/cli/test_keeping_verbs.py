@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pyrage
 import pytest
 from tests.backup.shelf import KEY, SITE, Keeper
 from tests.cli.terminal import Ended
+from tests.engine.workplace import in_a_process_that_dies
 
 from opsplay.cli import main
 from opsplay.core.retention import plan_named
 from opsplay.core.vault import VaultSettings
+from opsplay.journal import Journal
 from opsplay.kit.clock import FrozenClock, SystemClock
 from opsplay.vaults.folder import FolderVault
 
@@ -123,7 +126,6 @@ def test_a_broken_promise_and_a_missing_manifest_are_alarms(call, keeper: Keeper
     assert ended.status == 1
     assert "the newest good backup is 3 d" in ended.out
     assert "promised: 26 h" in ended.out
-    assert f"{names[-2].key} is missing, its signature is there" in ended.out
     assert f"{names[-1].key} follows a manifest that is not there" in ended.out
 
 
@@ -169,6 +171,96 @@ def test_a_suspect_backup_is_cleared_once_and_by_name(call, keeper: Keeper):
     assert again.status == 2
     assert f"backup {name} is not suspect" in again.err
     assert call("backups", SITE).status == 0
+
+
+AFTER = {"Verify": 5, "Expire": 9}
+"""Which write to the journal is the last one: the act's intent."""
+KEEP = """\
+name: Keep backups
+sites: all
+stages:
+  - name: Prove and tidy up
+    steps:
+      - verify_backups: {level: 1}
+      - expire_backups: {}
+"""
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    Path("keep.yaml").write_text(KEEP)
+    return "keep.yaml"
+
+
+def test_a_playbook_verifies_then_expires_and_needs_no_host(call, keeper: Keeper, book: str):
+    call("backups.clear", SITE, keeper.names()[0])
+    before = sorted(Path("disk").rglob("*"))
+
+    checked = call("check", book)
+    (foreseen,) = documents(call("backups.expire", "--check", "--json"))
+    untouched = sorted(Path("disk").rglob("*")) == before
+    done = call("run", book, "--yes")
+    again = call("run", book, "--yes")
+
+    going = [one["snapshot"] for one in foreseen["backups"] if not one["stays"]]
+    assert untouched
+    assert checked.status == 4, checked
+    assert f"now {len(going)} of {DAYS} backups: {' '.join(going[:12])}" in checked.out
+    assert done.status == again.status == 0, done
+    assert set(keeper.names()).isdisjoint(going)
+    assert len(keeper.names()) == DAYS - len(going)
+    assert f"{DAYS} backups whole at level 1" in done.out
+    assert f"{len(going)} backups gone, " in done.out
+    assert f"nothing is over; {DAYS - len(going)} backups kept" in again.out
+    assert not Path("home").exists(), "the host was not even locked"
+
+
+def test_a_playbook_that_finds_damage_names_it_and_expires_nothing(call, keeper: Keeper, book: str):
+    call("backups.clear", SITE, keeper.names()[0])
+    broken = keeper.known().backups[-1].snapshot.segments[0].key
+    Path("disk", broken).unlink()
+
+    ended = call("run", book, "--yes")
+
+    assert ended.status == 1
+    assert broken in ended.out
+    assert len(keeper.names()) == DAYS
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("act", ["Verify", "Expire"])
+def test_a_run_that_was_killed_goes_on_without_the_host(call, keeper: Keeper, book: str, act: str):
+    call("backups.clear", SITE, keeper.names()[0])
+
+    assert in_a_process_that_dies(AFTER[act], lambda: main(["run", book, "--yes"]))
+    resumed = call("resume", "last", "--yes")
+
+    with closing(Journal(Path(".opsplay/journal.db"), SystemClock())) as journal:
+        intents = [one for one in journal.events() if one.kind == "intent"]
+    done = [one.data["action"]["action"] for one in intents]
+    assert done.count(act) == 2, "it died in the middle of it, and it was done again"
+    assert resumed.status == 0, resumed
+    assert len(keeper.names()) < DAYS
+    assert keeper.whole() == []
+    assert not Path("home").exists(), "the host was not even locked"
+
+
+def test_a_promise_of_drills_is_told_and_alarms_when_it_is_broken(call, keeper: Keeper):
+    path = Path("inventory", "shop.yaml")
+    path.write_text(path.read_text().replace("26h}", "26h, drill_every: month}"))
+    call("backups.clear", SITE, keeper.names()[0])
+
+    never = call("backups", SITE)
+    keeper.certify(keeper.known().backups[-1].snapshot)
+    kept = call("backups", SITE)
+    (told,) = documents(call("backups", SITE, "--json"))
+
+    assert never.status == 1
+    assert "no successful drill yet, promised every month" in never.out
+    assert kept.status == 0, kept
+    assert "last successful drill today, promised every month" in kept.out
+    assert [one["overdue"] for one in told["drills"]] == [False]
 
 
 def test_mistakes_are_told(call):

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from opsplay.lab import listening, scratch_servers
 from opsplay.lab import scratch as lab_scratch
 from opsplay.lab.scratch import clear_left_behind, scratch
 from opsplay.lab.scratch_walls import alone
@@ -73,6 +74,25 @@ def test_a_dump_can_start_no_program(stack, tmp_path):
 
     assert not mark.exists()
     assert good.stdout == "fine\n"
+
+
+def test_who_loses_the_race_for_a_port_tries_another(stack, tmp_path, monkeypatch):
+    """Between the look whether a port is free and the web server's bind, anybody may take it."""
+    lost = int(stack.environment.url.rpartition(":")[2])
+    won = next(port for port in scratch_servers._PORTS if listening.free(port))
+    answers = iter([True])
+    monkeypatch.setattr("random.sample", lambda *_: [lost, won])
+    monkeypatch.setattr(scratch_servers, "free", lambda port: next(answers, listening.free(port)))
+    for name in ("web", "logs", "tmp"):
+        (tmp_path / name).mkdir()
+
+    try:
+        port = scratch_servers._listening(tmp_path, tmp_path)
+
+        assert port == won
+        assert listening.answers(won)
+    finally:
+        lab_scratch.destroy(tmp_path)
 
 
 def test_two_at_once_do_not_meet_and_leave_nothing(stack):

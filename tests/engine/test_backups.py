@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import pyrage
 import pytest
+from rich.console import Console
 from tests.engine.workplace import Workplace
 
 from opsplay import app
+from opsplay.app.keeping import shelves
 from opsplay.core.errors import ExitStatus
+from opsplay.reports.backups import backups_table
+from opsplay.reports.lines import Lines
 from opsplay.reports.story import tell
 from opsplay.reports.summary import summary
 
@@ -63,6 +69,28 @@ def test_a_backup_that_looks_like_damage_ends_the_step_with_a_warning(shop: Work
     assert result(shop.run(BACKUP))["suspect"] != []
     assert result(shop.run(FULL))["suspect"] == []
     assert result(shop.run(BACKUP))["kind"] == "incr"
+
+
+def test_a_manifest_that_a_stranger_stored_is_passed_over_and_everybody_is_told(shop: Workplace):
+    shop.run(BACKUP)
+    (sealed,) = shop.folder.glob("vault/v1/bakery/*/snap/*.json")
+    forged = sealed.with_name("20991231T000000-ffffff.json")
+    forged.write_text(json.dumps(json.loads(sealed.read_text()) | {"snap": forged.stem}))
+
+    run = shop.run(BACKUP)
+
+    assert result(run)["kind"] == "incr"
+    (alarm,) = (one.data["told"] for one in run.events if one.kind == "alarm")
+    assert "it is not signed by a key that is trusted here" in alarm
+    assert f"WARNING: {alarm}" in str(summary(tell(run.events)))
+    lines = Lines()
+    assert any(alarm in line.text for event in run.events for line in lines.of(event))
+    (shelf,) = shelves(shop.options, "bakery")
+    assert [one.endswith("it does not count") for one in shelf.alarms] == [True]
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(backups_table([shelf], shop.options.clock.now()))
+    assert "DOES NOT COUNT: it is not signed by a key" in shown.getvalue()
+    assert max(map(len, shown.getvalue().splitlines())) <= 80
 
 
 def test_a_check_says_that_everything_would_be_saved(shop: Workplace):

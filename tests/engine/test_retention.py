@@ -25,6 +25,7 @@ from opsplay.core.retention import (
     locked_until,
     months_later,
     plan_named,
+    verdict_locked_until,
 )
 
 DAYS = 1000
@@ -137,17 +138,15 @@ class World:
         return len(set(newer))
 
     def may_go(self, one: Held) -> bool:
-        first = {}
-        for other in self.held:
-            if other.full:
-                first.setdefault(f"{other.stored:%Y-%m}", []).append(other)
-        month = first.get(f"{one.stored:%Y-%m}", [])
-        return (
-            self.now - one.stored > timedelta(days=max(self.plan.daily, self.plan.weekly * 7))
-            and one.lock <= self.now
-            and (one not in month or self.plan.longest(one.stored) <= self.now)
-            and self.newer_ones(one) >= self.plan.least
-        )
+        ends = [one.stored + timedelta(days=max(self.plan.daily, self.plan.weekly * 7)), one.lock]
+        if one.full:
+            ends.append(months_later(one.stored, self.plan.monthly))
+        if one.full and not any(
+            other.full and other.stored.year == one.stored.year and other.stored < one.stored
+            and other.good and other.parts == BOTH for other in self.held
+        ):  # fmt: skip
+            ends.append(months_later(one.stored, self.plan.yearly * 12))
+        return max(ends) <= self.now and self.newer_ones(one) >= self.plan.least
 
 
 @pytest.mark.parametrize(
@@ -285,15 +284,30 @@ def test_locks_by_what_an_object_is_for():
     assert essentiel == datetime(2027, 1, 5, tzinfo=UTC)
 
 
-def test_a_contract_locks_each_januarys_first_for_years():
+def test_a_contract_keeps_each_years_first_for_years_and_locks_none_for_longer_than_13_months():
     january = datetime(2027, 1, 1, 3, tzinfo=UTC)
+    contract = plan_named("essentiel", years=5)
+    first = held(0, january, full=True, lock=locked_until(contract, january, full=True))
+    now = months_later(january, 59)
+    newer = [held(days, now) for days in (30, 20, 10)]
 
-    assert locked_until(CONTRACT, january, full=True) == datetime(2029, 1, 1, 3, tzinfo=UTC)
+    assert first.lock == months_later(january, 13)
+    assert kept([first, *newer], contract, now)[first.key] == "it is the first of its year"
+    assert expirable([first, *newer], contract, months_later(january, 60)) == (first,)
     february = january + timedelta(days=31)
-    assert locked_until(CONTRACT, february, full=True) == months_later(february, 13)
+    assert locked_until(contract, february, full=True) == months_later(february, 3)
 
 
-@given(st.integers(0, 20 * 365 * 24 * 60), st.sampled_from([*PLANS.values()]))
+def test_a_verdict_is_locked_as_its_backup_and_no_longer_than_it_may_be_superseded():
+    day = timedelta(days=1)
+
+    assert verdict_locked_until(START, START + 9 * day) == START + 9 * day
+    assert verdict_locked_until(START, START + 400 * day) == START + 35 * day
+    assert verdict_locked_until(START, START - day) is None
+    assert verdict_locked_until(START, None) is None
+
+
+@given(st.integers(0, 20 * 365 * 24 * 60), st.sampled_from([*PLANS.values(), CONTRACT]))
 def test_no_lock_outlives_its_plan(minutes: int, plan: Plan):
     began = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
     month_end = months_later(began.replace(day=1, hour=0, minute=0, second=0, microsecond=0), 1)

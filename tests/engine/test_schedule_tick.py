@@ -16,6 +16,7 @@ from tests.engine.workplace import Workplace, in_a_process_that_dies
 from opsplay.app import runs, schedules
 from opsplay.app.ticking import tick
 from opsplay.core.errors import ExitStatus, InvalidInput
+from opsplay.journal import Journal
 from opsplay.kit.clock import FrozenClock
 
 EVENING = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -240,6 +241,48 @@ def test_a_run_that_lacks_is_overdue_until_one_ends_well(desk):
     assert kinds_of(desk.tick(22 * HOUR)) == ["started"]
     assert desk.tick() == []
     assert all(one.good for one in schedules.findings(desk.options))
+
+
+PROMISES = """    vault: here
+    promises: {drill_every: month}
+    environments:
+"""
+DRILLS = """
+- name: Prove the backup
+  steps: [restore_drill: {}]
+"""
+
+
+def test_a_drill_that_lacks_is_overdue_until_one_succeeds(desk, monkeypatch):
+    path = desk.place.folder / "ops" / "inventory" / "sites.yaml"
+    promised = path.read_text().replace("    environments:\n", PROMISES, 1)
+    path.write_text(f"{promised}vaults: {{here: {{kind: memory}}}}\n")
+
+    with watcher() as (url, asked):
+        monkeypatch.setenv("WATCHER", f"{url}/drills")
+        desk.book('{at: yearly, ping: {secret: "env:WATCHER"}}', "drills", DRILLS)
+        first = desk.tick()
+        told = desk.tick(32 * DAY)
+        status, fixes = desk.status, [one.fix for one in schedules.findings(desk.options)]
+        verdict(desk, "FAILED")
+        still = desk.tick()
+        verdict(desk, "SUCCESSFUL")
+        kept = desk.tick()
+
+    assert first == kept == []
+    (alarm,) = told
+    assert (alarm.what, status) == ("overdue", ExitStatus.FAILED)
+    assert alarm.text == "bakery: no successful drill yet, promised every month"
+    assert still == told
+    assert "opsplay drill bakery" in fixes
+    assert asked == ["/drills", "/drills/fail", "/drills/fail", "/drills"]
+
+
+def verdict(desk, word: str) -> None:
+    """Journal how a drill of bakery ended, as `engine.drill` does."""
+    opened = Journal(desk.options.state / "journal.db", desk.clock)
+    opened.append("20261122T200000-aa11bb", "drill_verdict", "bakery", {"verdict": word})
+    opened.close()
 
 
 def test_the_doctor_says_when_nobody_ticks(desk):

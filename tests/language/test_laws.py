@@ -56,7 +56,7 @@ def _texts(schema):
 
 def _groups(schema):
     properties = schema.get("properties", {})
-    if not properties:
+    if not properties and schema["additionalProperties"]:
         return st.dictionaries(WORDS, values(schema["additionalProperties"]), max_size=3)
     required = {
         key: values(one) for key, one in properties.items() if key in schema.get("required", ())

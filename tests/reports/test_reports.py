@@ -20,8 +20,10 @@ from opsplay.core.retention import Fate, Held
 from opsplay.core.snapshot import CmsFacts, HostFacts, Segment, Snapshot, Source, Stream
 from opsplay.core.vault import StoredObject
 from opsplay.core.verdict import Backup, Damage, Shelf, Verdict
-from opsplay.engine.expire_sweep import Going
+from opsplay.engine.expire import Expiry
+from opsplay.engine.expire_sweep import Going, Unclear
 from opsplay.journal import RunSummary
+from opsplay.kit.wording import size, span
 from opsplay.reports.backups import (
     alarms_data,
     backups_data,
@@ -30,7 +32,7 @@ from opsplay.reports.backups import (
     verdicts_text,
 )
 from opsplay.reports.doctor import findings_data, findings_text
-from opsplay.reports.expiry import expiry_data, expiry_text, remarks
+from opsplay.reports.expiry import expiry_data, expiry_text
 from opsplay.reports.json_lines import error_line, event_line, runs_data
 from opsplay.reports.lines import Lines
 from opsplay.reports.live import LiveView
@@ -39,7 +41,7 @@ from opsplay.reports.picture import recorder, save_picture
 from opsplay.reports.plan import plan_text
 from opsplay.reports.story import tell
 from opsplay.reports.summary import headline, next_commands, summary
-from opsplay.reports.words import SYMBOLS, ago, first_line, from_to, size, span, state_text
+from opsplay.reports.words import SYMBOLS, ago, first_line, from_to, state_text
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -375,7 +377,7 @@ def test_what_is_wrong_with_backups_stands_below_them():
     good = Verdict("a", "3", "0" * 64, 2, NOW - timedelta(days=3))
     found = [
         shelf("a", snapshot("a", "2", 1), verdicts=(broken,)),
-        shelf("b", snapshot("b", "3", 2), verdicts=(good,), signer=""),
+        shelf("b", snapshot("b", "3", 2), verdicts=(good,), doubt="is not signed by us"),
         Shelf("c", "business", (), alarms=("there is no good backup",)),
     ]
 
@@ -383,14 +385,31 @@ def test_what_is_wrong_with_backups_stands_below_them():
 
     assert "DAMAGED" in text
     assert "a: v1/a/k is missing" in text
-    assert "level 2, 3 d ago" in text
-    assert "not signed by a key" in text
+    assert "level 2, 3 d " in text
+    assert "DOES NOT COUNT: it is not signed by us" in text
     assert "c: there is no good backup" in text
     assert alarms_data(found) == [{"site": "c", "told": "there is no good backup"}]
     told = plain(verdicts_text("a", [broken, good], ()))
     assert "v1/a/k is missing" in told
     assert "1 of 2 backups damaged" in told
     assert verdict_data(broken)["good"] is False
+
+
+def test_the_list_of_backups_fits_eighty_columns_and_cuts_nothing():
+    lock, before = NOW + timedelta(days=35), NOW - timedelta(days=399)
+    wide = snapshot("a", "20261122T053107-3f9a1c", 1)
+    old = replace(wide, started_at=before, suspect=("2410 files no longer compress",), label="\x1b")
+    proved = Verdict("a", wide.snap, "0" * 64, 2, before)
+    found = [shelf("a", old, wide, verdicts=(proved,), lock=lock, doubt="is not signed by us")]
+    console = Console(file=StringIO(), width=80, highlight=False)
+
+    console.print(backups_table(found, NOW))
+
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert len([one for one in lines if wide.snap in one and one.endswith(f"{lock:%Y-%m-%d}")]) == 2
+    assert "    SUSPECT: 2410 files no longer compress" in lines
+    assert "    database only, ?" in lines, "a forged label commands no terminal"
 
 
 def test_an_expiry_tells_what_goes_and_what_stays_and_why():
@@ -402,7 +421,8 @@ def test_an_expiry_tells_what_goes_and_what_stays_and_why():
     backups.append(shelf("a", other).backups[0])
     free = [Going(StoredObject("v1/a/x", 4_200_000), "no backup needs it")]
 
-    told = remarks([Damage("v1/a/m", "is hidden")], ["v1/a/y"], [])
+    doubt = Unclear(Damage("v1/a/m", "is hidden"), NOW)
+    told = Expiry("a", (), (), unclear=(doubt,), unknown=("v1/a/y",)).remarks
     text = plain(expiry_text("a", backups, free, [replace(free[0], locked_until=NOW)], told))
     data = expiry_data(backups, free)
 

@@ -67,12 +67,14 @@ def test_updates_ask_one_and_the_same_question():
 def test_what_each_kind_promises():
     promises = {name: (cls.convergent, cls.observes) for name, cls in KINDS.items()}
 
-    for kind in ("smoke_test", "restore_drill"):
+    for kind in ("smoke_test", "restore_drill", "verify_backups"):
         assert promises[kind] == (False, True)
-    for kind in ("backup", "staging_clone", "rollback"):
+    for kind in ("backup", "staging_clone", "rollback", "expire_backups"):
         assert promises[kind] == (False, False)
     for kind in ("cms_update", "module_update", "file"):
         assert promises[kind] == (True, False)
+    for kind in ("restore_drill", "verify_backups", "expire_backups"):
+        assert not KINDS[kind].on_host, "it works where the host is gone"
     assert SmokeTest().probe(site("staging")).script == ""
     assert StagingClone().copies_from() == "production"
 

@@ -32,6 +32,14 @@ def objects(lab: Lab) -> dict[str, bytes]:
     }
 
 
+def locks(lab: Lab, prefix: str) -> dict[str, Any]:
+    """Return until when each object below a prefix is locked."""
+    s3, bucket = client(lab), lab.facts["lab_s3_bucket"]
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    heads = {one["Key"]: s3.head_object(Bucket=bucket, Key=one["Key"]) for one in found}
+    return {key: head["ObjectLockRetainUntilDate"] for key, head in heads.items()}
+
+
 def replace(lab: Lab, key: str, body: bytes) -> None:
     """Overwrite an object behind opsplay's back."""
     client(lab).put_object(Bucket=lab.facts["lab_s3_bucket"], Key=key, Body=body)

@@ -18,7 +18,9 @@ from opsplay.core.index import Entry
 from opsplay.core.snapshot import Segment, Snapshot, to_json
 from opsplay.core.vault import VaultSettings
 from opsplay.engine.signature import Signer
-from opsplay.engine.snapshots import entries, find
+from opsplay.engine.snapshots import entries
+from opsplay.engine.trust import Trust, find
+from opsplay.kit.clock import SystemClock
 from opsplay.kit.secret import Secret
 from opsplay.lab import Lab
 from opsplay.vaults import open_vault
@@ -45,7 +47,7 @@ class Sealing:
         self._identity = pyrage.x25519.Identity.from_str(
             next(one for one in self.settings.identity.reveal().splitlines() if one[:3] == "AGE")
         )
-        self.good = find(self.vault, site, "last")
+        self.good = find(self.vault, site, "last", Trust((), SystemClock().now()))
 
     def forget(self) -> None:
         """Take away what was sealed here: the good backup is the newest again."""

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -105,6 +105,21 @@ def test_a_backup_is_proved_from_the_vault_alone_when_the_host_is_gone(ops):
     (ended,) = [one for one in ops.events() if one["kind"] == "run_finished"]
     assert not ended["round_trips"].get("lab-web1")
     look_at_the_certificate(ops, proved)
+    the_backups_are_kept(ops, proved)
+
+
+def the_backups_are_kept(ops: Ops, proved: dict) -> None:
+    """Its vault is looked after as well while the host is gone, and what was found out is locked."""
+    kept = ops("run", "playbooks/keep-backups.yaml", "--limit", "bakery", "--yes")
+    assert kept.exit_status == 0, kept.text
+    assert f"1 backup whole at level 1, {proved['snapshot']['snap']} at level 2" in kept.text
+    assert "nothing is over; 1 backup kept" in kept.text
+    assert "last successful drill today, promised every quarter" in ops("backups", "bakery").text
+    locks = bucket.locks(
+        ops.lab, f"{proved['snapshot']['manifest'].rpartition('/snap/')[0]}/verify/"
+    )
+    assert len(locks) == 4
+    assert all(until > datetime.now(UTC) + timedelta(days=30) for until in locks.values())
 
 
 def look_at_the_certificate(ops: Ops, proved: dict) -> None:

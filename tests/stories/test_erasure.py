@@ -7,6 +7,16 @@ from tests.stories.during import is_open, locks
 
 pytestmark = [pytest.mark.real, pytest.mark.story, pytest.mark.timeout(200)]
 
+PUBLISH = """\
+name: Straight to production
+sites: florist
+stages:
+  - name: Publish
+    maintenance: true
+    on_failure: rollback
+    steps:
+      - cms_update: {to: latest}
+"""
 WHO = ("--table=wp_users", "--asked-by=register 2026-17")
 
 
@@ -44,6 +54,23 @@ def test_who_asked_to_be_erased_is_gone_from_the_site_and_does_not_come_back(ops
     assert locks(ops, "web2") == locks(ops, "web3") == []
     assert anna.encode() not in ops.journal.read_bytes()
     assert anna not in done.text
+
+
+@pytest.mark.proof
+def test_who_was_erased_after_an_update_does_not_come_back_when_it_is_rolled_back(ops):
+    book = ops.write("publish.yaml", PUBLISH)
+    assert ops("run", book).exit_status == 0
+    anna = sorted(people(ops))[3]
+    others = people(ops) - {anna}
+    done = ops("erase", "florist", *WHO, f"--where=user_email={anna}", "--delete", "--live")
+    assert done.exit_status == 0, done.text
+
+    back = ops("rollback", "last", "--yes")
+
+    assert back.exit_status == 0, back.text
+    assert ops.lab.version("florist", "production").files == "6.4.5"
+    assert people(ops) == others
+    assert is_open(ops, "florist")
 
 
 def test_a_request_that_would_keep_a_restored_site_closed_is_not_recorded(ops):

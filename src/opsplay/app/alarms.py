@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from opsplay.app import pinging
 from opsplay.app.options import Options
@@ -24,12 +24,22 @@ def overdue(rows: Iterable[Standing]) -> Iterator[Done]:
             yield Done("overdue", row.name, text, (row.site,), exit_status=ExitStatus.FAILED)
 
 
-def pings(options: Options, table: Timetable, rows: Sequence[Standing]) -> Iterator[Done]:
+def drills(told: Mapping[str, str]) -> Iterator[Done]:
+    """Yield an alarm for each site without a drill in the time that was promised."""
+    for site, text in told.items():
+        yield Done("overdue", "drills", f"{site}: {text}", (site,), exit_status=ExitStatus.FAILED)
+
+
+def pings(
+    options: Options, table: Timetable, rows: Sequence[Standing], undrilled: Collection[str]
+) -> Iterator[Done]:
     """Tell each watcher whether all its schedules are in order; yield those who were not told.
 
-    That changes nothing else: the runs went as they went.
+    That changes nothing else: the runs went as they went. `undrilled`: sites whose drill is
+    overdue, which the watchers of schedules with drills are told of.
     """
-    ill = {row.name for row in rows if row.overdue_since or row.past.last_state in _BAD}
+    late = {one.name for one in table.scheduled if one.drills and {*one.sites} & {*undrilled}}
+    ill = late | {row.name for row in rows if row.overdue_since or row.past.last_state in _BAD}
     watched: dict[str, list[Scheduled]] = {}
     for one in table.scheduled:
         try:

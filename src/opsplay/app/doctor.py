@@ -15,9 +15,9 @@ from opsplay.core.finding import Finding
 from opsplay.core.playbook import Inventory
 from opsplay.core.site import Site
 from opsplay.kit.shell import quote
+from opsplay.kit.wording import counted
 from opsplay.language.read import read_inventory
 from opsplay.language.sites import select_sites
-from opsplay.reports.words import counted
 
 _NEEDED = {
     "php": "install PHP's command line (Debian: php-cli)",

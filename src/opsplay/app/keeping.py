@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from opsplay.app.options import Options
 from opsplay.app.workshop import Workshop, load_kinds
 from opsplay.core.certificate import promised
-from opsplay.core.certificate import span as in_words
-from opsplay.core.environment import Host
 from opsplay.core.errors import InvalidInput
-from opsplay.core.playbook import Inventory
-from opsplay.core.retention import plan_named
-from opsplay.core.site import Site
 from opsplay.core.verdict import LISTED, Backup, Shelf
+from opsplay.kit.wording import about
 from opsplay.language.read import read_inventory
 from opsplay.language.sites import select_sites
 
 if TYPE_CHECKING:
-    from opsplay.core.snapshot import Snapshot
-    from opsplay.core.vault import Vault, VaultSettings
-    from opsplay.core.verdict import Damage, Verdict
+    from opsplay.core.drill_promise import DrillPromise
+    from opsplay.core.verdict import Verdict
     from opsplay.engine.expire import Expired, Expiry
+    from opsplay.engine.upkeep import Upkeep
     from opsplay.engine.verify import Verified
 
 _OVERDUE = timedelta(days=7)
@@ -42,9 +39,8 @@ class Ended:
 
 def shelves(options: Options, site: str = "") -> tuple[Shelf, ...]:
     """Return how the backups of one site or of all stand; nothing but small objects is fetched."""
-    inventory, sites = _sites(options, site)
-    with Workshop(options, inventory) as workshop:
-        return tuple(_shelf(workshop, one) for one in sites)
+    with _upkeeps(options, site) as every:
+        return tuple(map(_shelf, every))
 
 
 def verify(
@@ -59,138 +55,93 @@ def verify(
         snap: only this one.
         sample: per cent of the inherited packs that level 2 looks into.
     """
-    from opsplay.engine.verify import Verification
-    from opsplay.engine.verify_read import Reading
-
-    inventory, sites = _sites(options, site)
-    if snap and len(sites) != 1:
-        raise InvalidInput("a snapshot belongs to one site: name it")
-    with Workshop(options, inventory) as workshop:
-        for one in sites:
-            vault, settings = _vault(workshop, one)
-            here = workshop.transport(Host("local"))
-            yield Verification(
-                vault=vault,
-                site=one.name,
-                clock=workshop.clock,
-                signer=workshop.keys.signer(settings),
-                trusted=workshop.keys.trusted(settings),
-                reading=Reading(
-                    vault, settings, here, workshop.clock, options.progress, sample / 100
-                ),
-                compare=_Comparison(workshop, one, vault, settings),
-            ).at(level, snap)
+    with _upkeeps(options, site, alone=bool(snap)) as every:
+        for one in every:
+            yield one.verify(level, snap, sample)
 
 
 def expire(options: Options, site: str = "", *, check: bool = False) -> Iterator[Ended]:
     """Take away what the plan no longer keeps, of one site or of all; `check`: only look."""
-    from opsplay.engine.expire import carry_out, planned
-    from opsplay.vaults import open_vault
-
-    inventory, sites = _sites(options, site)
-    with Workshop(options, inventory) as workshop:
-        for one in sites:
-            reader, settings = _vault(workshop, one)
-            deleter, now = open_vault(settings, expiring=True), workshop.clock.now()
-            trusted = workshop.keys.trusted(settings)
-            expiry = planned(reader, deleter, one.name, plan_named(one.plan), trusted, now)
-            if check:
-                yield Ended(expiry)
-                continue
-            signer = workshop.keys.signer(settings)
-            yield Ended(expiry, carry_out(expiry, reader, deleter, signer, now))
+    with _upkeeps(options, site) as every:
+        for one in every:
+            expiry = one.expiry()
+            yield Ended(expiry, None if check else one.expire(expiry))
 
 
 def clear(options: Options, site: str, snap: str) -> Verdict:
     """Keep a person's word that a suspect backup is no damage."""
     from opsplay.engine.verify import give_word
-    from opsplay.engine.verify_known import known
 
-    inventory, sites = _sites(options, site)
-    if len(sites) != 1:
-        raise InvalidInput("a snapshot belongs to one site: name it")
-    with Workshop(options, inventory) as workshop:
-        vault, settings = _vault(workshop, sites[0])
-        signer = workshop.keys.signer(settings)
-        found = known(vault, sites[0].name, workshop.keys.trusted(settings)).find(snap)
+    with _upkeeps(options, site, alone=True) as (one,):
+        found = one.known().find(snap)
         if not found.suspect:
             raise InvalidInput(f"backup {snap} is not suspect")
-        return give_word(vault, found, signer, workshop.clock.now(), getpass.getuser())
+        signer = one.signer(one.settings)
+        return give_word(one.vault, found, signer, one.clock.now(), getpass.getuser())
 
 
-class _Comparison:
-    """Compares a backup with the living site it was taken from."""
-
-    def __init__(
-        self, workshop: Workshop, site: Site, vault: Vault, settings: VaultSettings
-    ) -> None:
-        self._workshop = workshop
-        self._site = site
-        self._vault = vault
-        self._settings = settings
-
-    def __call__(self, snapshot: Snapshot) -> tuple[tuple[Damage, ...], str]:
-        from opsplay.engine.snapshots import entries
-        from opsplay.engine.store_survey import hashes, survey
-        from opsplay.engine.verify_spot import Spot
-
-        if snapshot.index is None:
-            return (), "it holds no list of files: not compared with the site"
-        site = self._site.at(snapshot.environment)
-        transport, root = self._workshop.transport(site.here.host), site.here.root
-        left_out = site.cms.files_left_out(snapshot.source.excludes)
-        living = survey(transport, root, left_out, site.name)
-        saved = entries(self._vault, snapshot, self._settings)
-        spot = Spot.of(snapshot.index.segment.key, saved, living.entries)
-        sampled = spot.sample()
-        return spot.judged(sampled, hashes(transport, root, sampled, site.name))
-
-
-def _sites(options: Options, site: str) -> tuple[Inventory, tuple[Site, ...]]:
+@contextmanager
+def _upkeeps(options: Options, site: str, *, alone: bool = False) -> Iterator[Iterator[Upkeep]]:
+    """Give the upkeep of one site or of all that keep backups; `alone`: only one may be meant."""
     load_kinds()
     inventory = read_inventory(options.inventory, extra_vars=options.extra_vars)
-    sites = select_sites(inventory, "all", site or options.limit)
-    return inventory, tuple(one for one in sites if one.vault)
+    sites = [one for one in select_sites(inventory, "all", site or options.limit) if one.vault]
+    if alone and len(sites) != 1:
+        raise InvalidInput("a snapshot belongs to one site: name it")
+    with Workshop(options, inventory) as workshop:
+        yield map(workshop.upkeep, sites)
 
 
-def _vault(workshop: Workshop, site: Site) -> tuple[Vault, VaultSettings]:
-    from opsplay.engine.keys import keyed
-
-    vault, settings = workshop.vault(site.vault)
-    return vault, keyed(settings, site, workshop.redactor.learn)
-
-
-def _shelf(workshop: Workshop, site: Site) -> Shelf:
+def _shelf(upkeep: Upkeep) -> Shelf:
+    from opsplay.engine.drill_last import drill_promise
     from opsplay.engine.verify import links
-    from opsplay.engine.verify_known import known, with_fates, with_locks
+    from opsplay.engine.verify_known import with_fates, with_locks
 
-    vault, settings = _vault(workshop, site)
-    trusted, now = workshop.keys.trusted(settings), workshop.clock.now()
-    found = known(vault, site.name, trusted)
-    backups = with_fates(with_locks(vault, found.backups), plan_named(site.plan), now)
+    site, vault, trust = upkeep.site, upkeep.vault, upkeep.trust
+    found, now, trusted = upkeep.known(), trust.now, trust.keys
+    fated = with_fates(with_locks(vault, found.backups), upkeep.plan, now)
+    backups = tuple(replace(one, doubt=trust.doubt(one)) for one in fated)
     damage = (*found.damage, *links(vault, found, trusted))
-    alarms = tuple(_alarms(site, backups, now, signed=bool(trusted)))
-    return Shelf(site.name, site.plan, backups, damage, alarms, signed=bool(trusted))
+    drills = drill_promise(site, vault, found, trusted)
+    alarms = (*_alarms(upkeep, backups, now), *_drill_alarm(drills, now))
+    return Shelf(
+        site.name, site.plan, backups, damage, alarms, signed=bool(trusted), drills=drills
+    )  # fmt: skip
 
 
-def _alarms(
-    site: Site, backups: tuple[Backup, ...], now: datetime, *, signed: bool
-) -> Iterator[str]:
+def _drill_alarm(drills: DrillPromise | None, now: datetime) -> Iterator[str]:
+    if drills and drills.overdue(now):
+        yield drills.told(now)
+
+
+def _alarms(upkeep: Upkeep, backups: tuple[Backup, ...], now: datetime) -> Iterator[str]:
     here = [one for one in backups if one.snapshot.environment == "production"]
-    good = [one for one in here if (one.signer or not signed) and not one.damage]
+    good = [one for one in here if not one.doubt and not one.damage]
     whole = [one for one in good if not one.suspect and "database" in one.snapshot.parts]
     newest = max((one.snapshot.started_at for one in whole), default=None)
-    most = promised(site.promises, "lose_at_most")
+    most = promised(upkeep.site.promises, "lose_at_most")
     if most is not None and newest is None:
-        yield f"there is no good backup; promised: to lose at most {in_words(most)}"
+        yield f"there is no good backup; promised: to lose at most {about(most)}"
     elif most is not None and newest and (age := (now - newest).total_seconds()) > most:
-        yield f"the newest good backup is {in_words(age)} old; promised: {in_words(most)}"
+        yield f"the newest good backup is {about(age)} old; promised: {about(most)}"
     for one in backups:
         if one.suspect:
             why = "; ".join(one.snapshot.suspect)
             yield f"{one.snapshot.snap} is suspect: {why}. Older ones are kept until it is cleared"
-    plan = plan_named(site.plan)
+    yield from _doubts(backups)
+    plan = upkeep.plan
     late = [one for one in backups if now - plan.longest(one.stored) > _OVERDUE]
     if late and late[0].fate:
         why = late[0].fate.why
         yield f"{len(late)} backups are older than the plan {plan.name} allows: {why}"
+
+
+def _doubts(backups: tuple[Backup, ...]) -> Iterator[str]:
+    """Yield what does not count, once a reason: a flood of forged ones is one alarm."""
+    doubtful: dict[str, list[str]] = {}
+    for one in backups:
+        if one.doubt:
+            doubtful.setdefault(one.doubt, []).append(one.snapshot.key)
+    for why, keys in doubtful.items():
+        more = f", nor do {len(keys) - 1} like it" if len(keys) > 1 else ""
+        yield f"{keys[-1]} {why}: it does not count{more}"

@@ -6,13 +6,14 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from opsplay.app.looking import journal
 from opsplay.app.options import Options
 from opsplay.app.workshop import load_kinds
+from opsplay.core.drill_promise import EVERY, DrillPromise
 from opsplay.core.errors import ExitStatus, InvalidInput
 from opsplay.core.event import Event
 from opsplay.core.finding import Finding
@@ -20,9 +21,9 @@ from opsplay.core.playbook import Inventory, Playbook
 from opsplay.core.schedule import Schedule, Standing, Start
 from opsplay.engine.schedule import MOST_STARTS, forecast
 from opsplay.engine.schedule_past import KINDS, Records, records
+from opsplay.kit.wording import counted
 from opsplay.language.read import read_inventory, read_playbook
 from opsplay.language.together import check_together
-from opsplay.reports.words import counted
 
 _LAST = Path("schedule") / "last-tick"
 _TICKS_STOPPED = timedelta(minutes=10)
@@ -36,6 +37,8 @@ class Scheduled:
     path: Path
     schedule: Schedule
     sites: tuple[str, ...] = ()
+    drills: bool = False
+    """Whether it holds restore drills."""
     error: InvalidInput | None = None
     """Why it cannot be started: mistakes in it, or in the inventory."""
 
@@ -47,6 +50,8 @@ class Timetable:
     scheduled: tuple[Scheduled, ...]
     broken: Mapping[str, InvalidInput]
     """Name → its mistakes; whether it has a schedule is not known."""
+    promised: Mapping[str, str] = field(default_factory=dict)
+    """Site → how often a drill was promised."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,12 @@ def timetable(options: Options) -> Timetable:
     except InvalidInput as error:
         stock = error
     found = tuple(_scheduled(path, book, stock, options) for path, book in books)
-    return Timetable(tuple(one for one in found if one is not None), broken)
+    return Timetable(tuple(one for one in found if one is not None), broken, _promised(stock))
+
+
+def _promised(stock: Inventory | InvalidInput) -> dict[str, str]:
+    sites = () if isinstance(stock, InvalidInput) else stock.sites.values()
+    return {one.name: one.promises[EVERY] for one in sites if one.vault and EVERY in one.promises}
 
 
 def _books(options: Options) -> tuple[list[tuple[Path, Playbook]], dict[str, InvalidInput]]:
@@ -104,7 +114,8 @@ def _scheduled(
         sites = check_together(book, stock, options.limit)
     except InvalidInput as error:
         return Scheduled(path.stem, path, book.schedule, error=error)
-    return Scheduled(path.stem, path, book.schedule, tuple(site.name for site in sites))
+    drills = any(step.kind == "restore_drill" for stage in book.stages for step in stage.steps)
+    return Scheduled(path.stem, path, book.schedule, tuple(site.name for site in sites), drills)
 
 
 class Memory:
@@ -148,6 +159,20 @@ def standings(memory: Memory, table: Timetable, now: datetime) -> tuple[Standing
         for one in table.scheduled
         for site in one.sites
     )
+
+
+def drills_overdue(memory: Memory, table: Timetable, now: datetime) -> dict[str, str]:
+    """Return site → what is to be said of a promise of drills that is broken.
+
+    By the journal, which is read at each tick; `backups` asks the vaults.
+    """
+    found = memory.records()
+    promises = {
+        site: DrillPromise(every, found.drilled.get(site), found.first[site])
+        for site, every in table.promised.items()
+        if site in found.first
+    }
+    return {site: one.told(now) for site, one in promises.items() if one.overdue(now)}
 
 
 def starts(
@@ -236,15 +261,17 @@ def last_tick(options: Options) -> datetime | None:
 
 
 def findings(options: Options) -> Iterator[Finding]:
-    """Yield what `doctor` says of schedules; nothing where there are none."""
-    table, now = timetable(options), options.clock.now()
+    """Yield what `doctor` says of schedules; nothing where there are none, and no promises."""
+    table, now, memory = timetable(options), options.clock.now(), Memory(options)
+    for site, told in drills_overdue(memory, table, now).items():
+        yield Finding(f"drills of {site}", False, told, fix=f"opsplay drill {site}")
     if not table.scheduled:
         return
     last = last_tick(options)
     if last is None or now - last > _TICKS_STOPPED:
         told = "nobody starts what is due" if last is None else "what starts them has stopped"
         yield Finding("schedules", False, told, fix="opsplay schedule.install")
-    rows = standings(Memory(options), table, now)
+    rows = standings(memory, table, now)
     late = [row for row in rows if row.overdue_since is not None]
     for row in late:
         fix = f"opsplay logs --site {row.site}, then opsplay run playbooks/{row.name}.yaml"

@@ -21,6 +21,7 @@ from opsplay.app.schedules import (
     Scheduled,
     Timetable,
     at_work,
+    drills_overdue,
     has_journal,
     mark,
     orphans,
@@ -253,5 +254,10 @@ def _watch(this: _Tick, table: Timetable) -> None:
     mine = [row for row in rows if row.name not in this.handed_over]
     for done in alarms.overdue(row for row in mine if not this.only or row.name in this.only):
         this.say(done)
-    for done in () if this.only else alarms.pings(this.options, table, mine):
+    if this.only:
+        return
+    undrilled = drills_overdue(this.memory, table, this.now)
+    for done in alarms.drills(undrilled):
+        this.say(done)
+    for done in alarms.pings(this.options, table, mine, undrilled):
         this.say(done)

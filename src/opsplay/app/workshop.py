@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opsplay import cms, steps
 from opsplay.app.certificates import Certificates, scratch_environment
@@ -26,6 +26,9 @@ from opsplay.kit.secret import Redactor, Secret
 from opsplay.language.build import build_step, is_true
 from opsplay.language.scopes import scope
 from opsplay.transports import Pool, open_transport
+
+if TYPE_CHECKING:
+    from opsplay.engine.upkeep import Upkeep
 
 
 def load_kinds() -> None:
@@ -149,6 +152,29 @@ class Workshop:
             self._vaults[name] = (open_vault(told), told)
         return self._vaults[name]
 
+    def upkeep(self, site: Site) -> Upkeep:
+        """Return what verifies a site's backups and takes them away."""
+        from opsplay.engine.keys import opened
+        from opsplay.engine.upkeep import Upkeep
+        from opsplay.vaults import open_vault
+
+        vault, settings = opened(self, site)
+        return Upkeep(
+            site=site,
+            vault=vault,
+            settings=settings,
+            deleter=lambda: open_vault(settings, expiring=True),
+            signer=self.keys.signer,
+            keys=self.keys.trusted,
+            transport=self.transport,
+            clock=self.clock,
+            progress=self.options.progress,
+        )
+
+    def learn(self, *secrets: str) -> None:
+        """Have secret values masked from now on."""
+        self.redactor.learn(*secrets)
+
     def _masking(self, settings: VaultSettings) -> VaultSettings:
         return replace(
             settings,
@@ -198,7 +224,7 @@ class Workshop:
             events=journal.events,
             last_change=lambda site, where, but: last_change(journal, site, where, but),
             progress=self.options.progress,
-            learn=self.redactor.learn,
+            learn=self.learn,
             stop=self.options.stop,
             concurrency=self.options.forks,
             any_hour=self.options.any_hour,
@@ -208,6 +234,7 @@ class Workshop:
             trusted=self.keys.trusted,
             scratch=scratch_environment,
             certify=Certificates(self.options.state).keep,
+            upkeep=self.upkeep,
         )
 
 

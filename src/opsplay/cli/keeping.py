@@ -30,17 +30,19 @@ def backups(
 
     Only sealed ones are listed: those whose every part the storage itself has confirmed. It fails
     when the newest good one is older than the client was promised (`lose_at_most`), when one is
-    damaged, not signed or suspect, and when one is missing that another follows.
+    damaged, not signed or suspect, when one is missing that another follows, and when no drill
+    succeeded for longer than was promised (`drill_every`).
     """
     from opsplay.app.keeping import shelves
-    from opsplay.reports.backups import alarms_data, backups_data, backups_table
+    from opsplay.reports.backups import alarms_data, backups_data, backups_table, drills_data
 
-    found = shelves(options_of(inventory=inventory, state=state), site)
+    found, now = shelves(options_of(inventory=inventory, state=state), site), SystemClock().now()
     alarms = alarms_data(found)
     if json:
-        document("backups", {"backups": backups_data(found), "alarms": alarms})
+        drills = drills_data(found, now)
+        document("backups", {"backups": backups_data(found), "drills": drills, "alarms": alarms})
     else:
-        screen().print(backups_table(found, SystemClock().now()))
+        screen().print(backups_table(found, now))
     damaged = any(one.damage for shelf in found for one in shelf.backups)
     return ExitStatus.FAILED if alarms or damaged else ExitStatus.DONE
 
@@ -125,11 +127,10 @@ def expire(
 
 def _tell(ended: Ended, *, json: bool) -> bool:
     """Show what an expiry does or did; return whether there is nothing to look at."""
-    from opsplay.reports.expiry import expiry_data, expiry_text, remarks
+    from opsplay.reports.expiry import expiry_data, expiry_text
 
     expiry, expired = ended.expiry, ended.expired
-    unclear = [one.damage for one in expiry.unclear]
-    told = remarks(unclear, expiry.unknown, expired.refused if expired else ())
+    told = [*expiry.remarks, *map(str, expired.refused if expired else ())]
     if json:
         deleted = {"objects": expired.objects, "bytes": expired.bytes} if expired else None
         ending = {"site": expiry.site, "remarks": told, "deleted": deleted}

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from opsplay.kit.secret import Secret
 
@@ -156,15 +156,38 @@ class Erase:
     requests: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Verify:
+    """Verify the site's backups in its vault; the site itself is asked at level 3 alone."""
+
+    level: int
+    """As in `core.verdict`."""
+    sample: int = 100
+    """Per cent of the inherited packs that level 2 looks into."""
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Take away the site's backups whose time is over, with the credential that may delete."""
+
+
 Action: TypeAlias = (
-    Shell | Write | Store | Restore | Clone | Visit | UndoRun | Await | Drill | Erase
+    Shell
+    | Write
+    | Store
+    | Restore
+    | Clone
+    | Visit
+    | UndoRun
+    | Await
+    | Drill
+    | Erase
+    | Verify
+    | Expire
 )
 
 _ACTIONS: Mapping[str, type[Any]] = MappingProxyType(
-    {
-        kind.__name__: kind
-        for kind in (Shell, Write, Store, Restore, Clone, Visit, UndoRun, Await, Drill, Erase)
-    }
+    {kind.__name__: kind for kind in get_args(Action)}
 )
 
 

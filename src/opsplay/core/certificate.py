@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from opsplay.kit.wording import about
+
 SCHEMA = 1
 LEVEL = 4
 """Of the levels of verification: restored and started elsewhere."""
@@ -36,7 +38,7 @@ class Told:
     """What stands in its places; `measured` and `promised` are seconds."""
 
     def __str__(self) -> str:
-        return say(self, WORDS, span)
+        return say(self, WORDS, about)
 
     @property
     def plain(self) -> Mapping[str, Any]:
@@ -246,24 +248,6 @@ def seconds_of(duration: str) -> float:
 def promised(promises: Mapping[str, Any], name: str) -> float | None:
     """Return the seconds of a promise in the inventory, None where the client has none."""
     return seconds_of(str(promises[name])) if name in promises else None
-
-
-def span(seconds: float) -> str:
-    """Return a length of time as a person says it.
-
-    >>> [span(one) for one in (6.24, 240, 14400, 97200, 259200)]
-    ['6.2 s', '4 min', '4 h', '27 h', '3 d']
-    """
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    hours, rest = divmod(minutes, 60)
-    if not hours:
-        return f"{minutes} min"
-    if hours >= 48:  # noqa: PLR2004 - two days
-        days, left = divmod(hours, 24)
-        return f"{days} d {left} h" if left else f"{days} d"
-    return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def to_json(certificate: Certificate) -> bytes:

@@ -155,7 +155,11 @@ class Driver(Protocol):
         ...
 
     def dump_database(self) -> str:
-        """Write a consistent SQL dump to standard output; non-zero unless complete. No boot."""
+        """Write a consistent SQL dump to standard output; no boot.
+
+        A dump that fails ends with another status than 0, and without the dump's own last line;
+        whoever reads it looks for both.
+        """
         ...
 
     def load_database(self) -> str:

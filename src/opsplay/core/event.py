@@ -42,6 +42,7 @@ EventKind: TypeAlias = Literal[
     "baseline",  # environment, pages: [{path, status, title, bytes, seconds}]
     "step_started",  # stage, step (index), kind, name; not where there was nothing to ask or to do
     "intent",  # step, change (index), attempt, job, what, before, after, loses, key, action, undo
+    "alarm",  # told: what somebody has to look at, although the work goes on
     "retry",  # step, error, attempt, wait_seconds
     "result",  # intent (sequence number), outcome (done|failed|unknown), detail, facts, seconds
     "step_finished",  # stage, step, kind, name, state, detail, changes, seconds

@@ -19,6 +19,12 @@ PROVED = 2
 """Level of verification from which a newer backup lets an older one go."""
 SETTLED = timedelta(days=7)
 """How old a newer backup must be itself: a flood of garbage is noticed before it counts."""
+LONGEST_LOCK = 13
+"""Months. No lock is longer, whatever a contract says: the daily credential may set none."""
+SUPERSEDED = timedelta(days=35)
+"""How long a verdict stays after a newer one of its level."""
+CERTIFIED = timedelta(days=400)
+"""How long a drill's certificate stays, even if its backup goes: past the next of a yearly drill."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Plan:
     monthly: int = 0
     """Months that the first full backup of a month is kept."""
     yearly: int = 0
-    """Years that the first full backup of a year is kept: by contract, no preset has any."""
+    """Years that the first full backup of a year is kept: by contract (`keep_years`), no preset has any."""
     least: int = 3
     """Good backups that are always kept, however old."""
 
@@ -76,8 +82,19 @@ def locked_until(plan: Plan, started: datetime, *, full: bool, packs: bool = Fal
         until = max(until, _next_month(started) + kept)
     if full:
         years = plan.yearly if started.astimezone(UTC).month == 1 else 0
-        until = max(until, months_later(started, max(plan.monthly, years * 12)))
+        months = min(max(plan.monthly, years * 12), LONGEST_LOCK)
+        until = max(until, months_later(started, months))
     return until
+
+
+def verdict_locked_until(given: datetime, backup: datetime | None) -> datetime | None:
+    """Return until when a verdict is locked: as its backup is, and until it may be superseded.
+
+    Args:
+        given: when.
+        backup: until when the backup is locked that it is about; None: it is not.
+    """
+    return min(backup, given + SUPERSEDED) if backup and backup > given else None
 
 
 def months_later(moment: datetime, months: int) -> datetime:

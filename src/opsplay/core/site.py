@@ -29,6 +29,8 @@ class Site:
     """age identity of the client; needed only to restore."""
     language: str = "en"
     plan: str = "essentiel"
+    keep_years: int = 0
+    """Years that the first full backup of a year is kept by contract, beyond what the plan keeps."""
     promises: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     contacts: tuple[Mapping[str, str], ...] = ()
     """Whom to tell: `name`, `email`, `phone`, `role`, as far as known."""

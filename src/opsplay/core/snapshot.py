@@ -188,6 +188,9 @@ class Snapshot:
     """The maintenance plan that the locks were chosen by."""
     full_because: str = ""
     """Why every file was saved anew; empty for an increment."""
+    joins: tuple[str, ...] = ()
+    """SHA-256 of further manifests that nothing followed yet: two environments were sealed at the
+    same time, neither knew of the other, and from here on they are one chain again."""
     schema: int = field(default=SCHEMA)
 
     @property
@@ -222,6 +225,11 @@ class Snapshot:
         """Return what it holds: `database`, `files` or both."""
         held = {stream.part for stream in self.streams} | ({"files"} if self.index else set())
         return tuple(part for part in ("database", "files") if part in held)
+
+    @property
+    def follows(self) -> tuple[str, ...]:
+        """Return the SHA-256 of each manifest that this one vouches for; none: the first of all."""
+        return tuple(one for one in (self.previous_snap_sha256, *self.joins) if one)
 
     def stream(self, name: str) -> Stream | None:
         """Return the stream of this name, or None."""

@@ -54,6 +54,8 @@ class Step(Generic[T]):
     """Its acts may be done in one script with those of its neighbours, and looked at afterwards."""
     observes: ClassVar[bool] = False
     """It only looks (smoke_test): its changes count as checks, never as pending changes."""
+    on_host: ClassVar[bool] = True
+    """It needs the environment's host. False: it works where that is gone, and takes no lock there."""
 
     def __init_subclass__(cls, kind: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)

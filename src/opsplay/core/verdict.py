@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from opsplay.core.drill_promise import DrillPromise
 from opsplay.core.errors import UnreadableAnswer
 from opsplay.core.retention import Fate
 from opsplay.core.snapshot import Snapshot
@@ -80,6 +81,8 @@ class Backup:
     """Those signed for this very manifest, oldest first."""
     lock: datetime | None = None
     fate: Fate | None = None
+    doubt: str = ""
+    """Why it does not count, as `engine.trust` decides; empty: it does, or nobody asked."""
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -182,3 +185,5 @@ class Shelf:
     alarms: tuple[str, ...] = ()
     signed: bool = True
     """Whether any key is trusted here: else nothing can be said of signatures."""
+    drills: DrillPromise | None = None
+    """None: no drills were promised, or there is nothing to drill."""

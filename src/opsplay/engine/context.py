@@ -12,12 +12,14 @@ from opsplay.core.playbook import Playbook
 from opsplay.core.query import Answer, Query, T
 from opsplay.core.site import Site
 from opsplay.core.transport import Transport
+from opsplay.core.vault import VaultSettings
 from opsplay.engine.ask import Question, ask
 from opsplay.engine.fence import Fence
 from opsplay.engine.history import SiteHistory
 from opsplay.engine.job import Job, run_directory
 from opsplay.engine.plan import PlannedStage
 from opsplay.engine.tools import Tools
+from opsplay.engine.trust import Trust
 
 PASS_HEADER = "X-Opsplay-Pass"  # noqa: S105 - the name of a header
 RESET_HEADER = "X-Opsplay-Reset"
@@ -52,6 +54,8 @@ class Context:
     """Environments to which something was done since they were planned."""
     noted: list[tuple[EventKind, str, Mapping[str, Any]]] = field(default_factory=list)
     """Events that wait for the next one that matters."""
+    alarmed: set[str] = field(default_factory=set)
+    """What somebody was told to look at."""
 
     def write(self, kind: EventKind, /, **data: Any) -> Event:
         """Journal one event of this site, together with those noted before; it is on disk now."""
@@ -70,6 +74,16 @@ class Context:
         """Drop the event noted last if it is of this kind: what came of it says as much."""
         if self.noted and self.noted[-1][0] == kind:
             self.noted.pop()
+
+    def alarm(self, told: str) -> None:
+        """Journal what somebody has to look at, once."""
+        if told not in self.alarmed:
+            self.alarmed.add(told)
+            self.write("alarm", told=told)
+
+    def trust(self, settings: VaultSettings) -> Trust:
+        """Return who is believed of what lies in a vault; what is passed over is an alarm."""
+        return Trust(self.tools.trusted(settings), self.tools.clock.now(), self.alarm)
 
     def flush(self) -> tuple[Event, ...]:
         """Write what was noted, in one go, and return it; it is on disk now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from opsplay.core.action import Drill
-from opsplay.core.certificate import Certificate, Told, span, to_json, told
+from opsplay.core.certificate import Certificate, Told, to_json, told
 from opsplay.core.errors import (
     DrillFailed,
     ExitStatus,
@@ -20,6 +20,7 @@ from opsplay.core.errors import (
     Unreachable,
     VaultRefused,
 )
+from opsplay.core.retention import CERTIFIED
 from opsplay.core.snapshot import Snapshot
 from opsplay.core.vault import Vault, VaultSettings
 from opsplay.engine.context import Context
@@ -29,7 +30,9 @@ from opsplay.engine.drill_seen import Seen
 from opsplay.engine.drill_trial import GaveUp, Patience, Trial
 from opsplay.engine.keys import opened
 from opsplay.engine.outcome import Outcome
-from opsplay.engine.snapshots import find, load, manifest_keys
+from opsplay.engine.snapshots import manifests
+from opsplay.engine.trust import Trust, find
+from opsplay.kit.wording import about
 
 _NOTHING_ABOUT_THE_BACKUP = (Interrupted, InvalidInput, Unreachable, LineCut)
 """What keeps a drill from being held."""
@@ -46,7 +49,7 @@ def drill(context: Context, action: Drill) -> Outcome:
     tools = context.tools
     vault, settings = opened(tools, context.site)
     began = tools.clock.now()
-    snapshot = _chosen(context, vault, action)
+    snapshot = _chosen(context, vault, action, context.trust(settings))
     with place(context, snapshot) as where:
         held = Held(context, action, snapshot, where, vault, settings, began)
         certificate = certificate_of(held, _tried(held))
@@ -55,16 +58,14 @@ def drill(context: Context, action: Drill) -> Outcome:
     return _told(context, certificate, kept)
 
 
-def _chosen(context: Context, vault: Vault, action: Drill) -> Snapshot:
+def _chosen(context: Context, vault: Vault, action: Drill, trust: Trust) -> Snapshot:
     """Return the snapshot to try. Raises DrillFailed when there is none that could be."""
     site = context.site.name
     try:
         if action.snapshot != "last":
-            return find(vault, site, action.snapshot)
-        for key in reversed(manifest_keys(vault, site)):
-            found = load(vault, key)
-            if found.environment == "production" and not found.suspect and _whole(found):
-                return found
+            return find(vault, site, action.snapshot, trust)
+        if found := trust.newest(vault, manifests(vault, site), _whole):
+            return found.snapshot
         why = f"vault {vault.name} holds no good backup of files and database"
     except (VaultRefused, StepFailed) as error:
         why = error.what
@@ -75,7 +76,8 @@ def _chosen(context: Context, vault: Vault, action: Drill) -> Snapshot:
 
 
 def _whole(snapshot: Snapshot) -> bool:
-    return {stream.part for stream in snapshot.streams} == {"database", "files"}
+    parts = {stream.part for stream in snapshot.streams}
+    return snapshot.environment == "production" and parts == {"database", "files"}
 
 
 def _tried(held: Held) -> Ended:
@@ -126,9 +128,10 @@ def _keep(context: Context, certificate: Certificate, vault: Vault, settings: Va
     """Sign the certificate, store it beside the snapshot and where people look; return where."""
     tools, text = context.tools, to_json(certificate)
     signature = tools.signer(settings).sign(text) if tools.signer else b""
-    vault.put(certificate.key, text)
+    until = certificate.ended_at + CERTIFIED
+    vault.put(certificate.key, text, retain_until=until)
     if signature:
-        vault.put(f"{certificate.key}.sig", signature)
+        vault.put(f"{certificate.key}.sig", signature, retain_until=until)
     where = tools.certify(certificate, text, signature) or certificate.key
     context.write(
         "drill_verdict",
@@ -152,7 +155,7 @@ def _told(context: Context, found: Certificate, where: str) -> Outcome:
         "certificate": where,
     }
     if found.verdict == "SUCCESSFUL":
-        measured = f"back after {span(found.rto.measured)}, data {span(found.rpo.measured)} old"
+        measured = f"back after {about(found.rto.measured)}, data {about(found.rpo.measured)} old"
         return Outcome(f"{found.snapshot.snap} proved: {measured}", facts)
     context.failed_as = ExitStatus.DRILL_FAILED
     raise DrillFailed(

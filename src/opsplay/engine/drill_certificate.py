@@ -28,8 +28,8 @@ from opsplay.engine.drill_checks import checks_of
 from opsplay.engine.drill_place import Place
 from opsplay.engine.drill_seen import Seen
 from opsplay.engine.schedule_past import moment_of
-from opsplay.engine.signature import SUFFIX, signed_by
 from opsplay.engine.snapshots import entries, text
+from opsplay.engine.trust import signature_of
 from opsplay.engine.watermarks import ROWS
 
 _LOOKING = "looking"
@@ -143,9 +143,7 @@ def _seal(held: Held) -> Check:
     if not trusted:
         return Check("seal", good=True, told=told("seal_unknown"))
     key = held.snapshot.key
-    there = held.vault.head(f"{key}{SUFFIX}") is not None
-    signature = text(held.vault, f"{key}{SUFFIX}") if there else b""
-    good = bool(signed_by(text(held.vault, key), signature, trusted))
+    good = bool(signature_of(held.vault, key, text(held.vault, key), trusted))
     return Check("seal", good=good, told=told("sealed" if good else "seal_missing"))
 
 

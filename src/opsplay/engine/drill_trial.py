@@ -16,6 +16,7 @@ from opsplay.engine.drill_certificate import Held
 from opsplay.engine.drill_place import work_directory
 from opsplay.engine.drill_seen import Seen, after_database, after_files, read_sums, read_times
 from opsplay.engine.restore import bring_back
+from opsplay.engine.restoring import Restoring
 from opsplay.engine.tools import Tools
 from opsplay.engine.verify_read import Reading, read_through
 from opsplay.engine.visit import judge, look
@@ -76,19 +77,16 @@ class Trial:
         """
         held, tools = self.held, self.held.context.tools
         self._transport.run(f'{self._head}\nrm -rf "$work"')
+        work = Restoring(
+            held.snapshot, held.where.site, self._transport, held.vault, held.settings,
+            tools.clock, tools.trusted(held.settings), self._progress,
+        )  # fmt: skip
         try:
             bring_back(
-                held.snapshot,
-                held.where.site,
-                self._transport,
-                held.vault,
-                held.settings,
-                clock=tools.clock,
-                progress=self._progress,
+                work,
                 switch=self._patiently,
                 after=self._after(),
                 own_configuration=bool(held.where.fits),
-                trusted=tools.trusted(held.settings),
             )
         finally:
             self._read_notes()

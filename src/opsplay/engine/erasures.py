@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from opsplay.core import erasure_sql as sql
 from opsplay.core.erasure import (
     AT_MOST,
+    SKEW,
     Applied,
     Entry,
     Erasure,
@@ -29,7 +30,6 @@ from opsplay.core.erasure import (
 from opsplay.core.errors import InvalidInput, OpsplayError, VaultRefused
 from opsplay.core.retention import months_later
 from opsplay.core.site import Site
-from opsplay.core.snapshot import Snapshot
 from opsplay.core.transport import Transport
 from opsplay.core.vault import Vault, VaultSettings
 from opsplay.engine.erasing import carry_out
@@ -45,26 +45,20 @@ _CLOSED = "the site stays closed to visitors: it may hold a person who asked to 
 _SIGNATURE = b"-----BEGIN SSH SIGNATURE-----"
 
 
-def replay(  # what a restore knows anyway
-    snapshot: Snapshot,
-    site: Site,
-    transport: Transport,
-    vault: Vault,
-    settings: VaultSettings,
-    trusted: tuple[str, ...] = (),
+def replay(
+    ledger: Ledger, since: datetime, site: Site, transport: Transport
 ) -> tuple[Erasure, ...]:
-    """Erase again, in the restored environment, what the snapshot may still hold.
+    """Erase again, in the environment, what a database that was saved at `since` may still hold.
 
     To be called when the database is back and before any visitor is let in; returns what was
-    carried out. Safe to call twice. `settings`: with the site's keys (`keys.keyed`). `trusted`:
-    public keys whose signatures count; empty: none is asked for.
+    carried out. Safe to call twice.
 
     Raises:
         OpsplayError: the ledger cannot be read, or the database still holds what it must not. The
             caller MUST NOT open the site then; `state` says so.
     """
     try:
-        wanted = Ledger(snapshot.site, vault, settings, trusted).owed(snapshot)
+        wanted = ledger.owed(since)
         carry_out(wanted, site, transport)
     except OpsplayError as error:
         error.state = _CLOSED
@@ -109,13 +103,13 @@ class Ledger:
     signer: Signer | None = None
     """Signs what is written."""
 
-    def owed(self, snapshot: Snapshot) -> tuple[Erasure, ...]:
-        """Return the requests that a restore of the snapshot has to carry out.
+    def owed(self, since: datetime) -> tuple[Erasure, ...]:
+        """Return the requests that whoever brings back what was saved at `since` has to carry out.
 
         A restore asks this before it changes anything, so that a ledger that cannot be read is
         known while the site is still as it was. Raises as `entries` does.
         """
-        return due(self.entries(snapshot.started_at), snapshot.started_at)
+        return due(self.entries(since), since)
 
     def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
         """Return all entries, oldest first; those from before `since` may have expired.
@@ -131,6 +125,13 @@ class Ledger:
         if gone := missing(found, since):
             raise self._broken(f"{len(gone)} of its entries are gone, the first is {gone[0]}")
         return tuple(found[name] for name in sorted(found))
+
+    def noted_since(self, moment: datetime) -> bool:
+        """Return whether an entry may be younger than a moment; its name says so, no identity is needed.
+
+        What is missing would be missed by a younger one. Raises VaultRefused, UnreadableAnswer.
+        """
+        return any(moment <= recorded(name) + 2 * SKEW for name in self.names())
 
     def requests(self, since: datetime | None = None) -> tuple[Erasure, ...]:
         """Return the requests alone, oldest first; `since`: see `entries`."""

@@ -17,8 +17,9 @@ from opsplay.core.vault import StoredObject, Vault
 from opsplay.core.verdict import Backup, Damage
 from opsplay.engine.expire_sweep import Going, Sweep, Unclear, unclear
 from opsplay.engine.signature import Signer
+from opsplay.engine.snapshots import MANIFEST
 from opsplay.engine.verify_chain import Gone, gone, write_record
-from opsplay.engine.verify_known import MANIFEST, known, with_fates, with_locks
+from opsplay.engine.verify_known import known, with_fates, with_locks
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Expiry:
     def bytes(self) -> int:
         """Return how many bytes go, the manifests left out."""
         return sum(one.version.bytes for one in self.objects)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person has to look at."""
+        doubts = [f"{one.damage}: everything of its month stays" for one in self.unclear]
+        strange = [f"{key} is not opsplay's, and is left alone" for key in self.unknown]
+        return (*doubts, *strange)
 
 
 @dataclass(frozen=True)

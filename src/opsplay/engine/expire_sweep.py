@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from opsplay.core.erasure import outlived
-from opsplay.core.retention import Plan
+from opsplay.core.retention import CERTIFIED, SUPERSEDED, Plan
 from opsplay.core.vault import StoredObject
-from opsplay.core.verdict import Backup, Damage
+from opsplay.core.verdict import DRILLED, Backup, Damage
 from opsplay.engine.signature import SUFFIX
+from opsplay.engine.snapshots import MANIFEST
 from opsplay.engine.verify_chain import Gone
-from opsplay.engine.verify_known import MANIFEST, VERDICT, Known
+from opsplay.engine.verify_known import VERDICT, Known
 
 LEFT_BEHIND = timedelta(days=7)
 """Age from which an object without a manifest is a failed attempt's, and none under way."""
-SUPERSEDED = timedelta(days=35)
-"""How long a verdict stays after a newer one of its level."""
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """Where a storage does not tell when it stored something, that is never old enough to go."""
 _PART = re.compile(r"(v1/[^/]+/[^/]+)/(pack|db|index|preflight)/([^/]+)\Z")
@@ -115,7 +114,7 @@ class Sweep:
         kept = {one.snapshot.key for one in self.staying}
         manifests = kept | {one.snapshot.key for one in self.going}
         frozen = {one.folder for one in self.unclear}
-        linked = {one.snapshot.previous_snap_sha256 for one in self.staying}
+        linked = {sha256 for one in self.staying for sha256 in one.snapshot.follows}
         newest = self._newest_verdicts()
         for key, every in self.versions.items():
             why = ""
@@ -130,7 +129,7 @@ class Sweep:
             elif _PART.match(key):
                 why = "no backup needs it"
             elif found := VERDICT.match(key.removesuffix(SUFFIX)):
-                why = self._verdict(key, found[1], kept, newest)
+                why = self._verdict(key, found[1], int(found[2]), kept, newest)
             elif _SEALED.match(key) and key not in manifests:
                 why = "" if key.removesuffix(SUFFIX) in kept else "no backup needs it"
             if why and self._old(every):
@@ -155,11 +154,13 @@ class Sweep:
         oldest = min((one.snapshot.started_at for one in self.staying), default=self.now)
         return "no backup is as old as this" if outlived(name, oldest) else ""
 
-    def _verdict(self, key: str, snap: str, kept: set[str], newest: set[str]) -> str:
+    def _verdict(self, key: str, snap: str, level: int, kept: set[str], newest: set[str]) -> str:
+        age = self.now - max(map(_stored, self.versions[key]))
+        if level == DRILLED and age < CERTIFIED:
+            return ""
         manifest = f"{_folder(key)}/snap/{snap}.json"
         if manifest not in kept:
             return "its backup goes, or is gone"
-        age = self.now - max(map(_stored, self.versions[key]))
         superseded = key.removesuffix(SUFFIX) not in newest and age > SUPERSEDED
         return "a newer verdict is there" if superseded else ""
 

@@ -23,6 +23,8 @@ EXPIRY = timedelta(hours=8)
 
 JOBS_KEPT = timedelta(days=14)
 """What jobs leave on the host goes after that; until then it says whether they were done."""
+FETCHED_KEPT = timedelta(days=2)
+"""What a restore fetched and did not finish with goes after that; until then it can go on."""
 KEPT = 3
 """Restore points that stay on the host, counting the one about to be made."""
 
@@ -115,7 +117,7 @@ while read -r line; do printf '%s\n' "$line"; done < "$lock/holder"
 
 
 def _tidy(site: Site) -> str:
-    """Return the lines that keep the newest restore points of this environment, and few jobs."""
+    """Return the lines that keep the newest restore points of this environment, and little else."""
     where = quote(f"{site.name}-{site.here.name}")
     jobs = (
         'find "$HOME/.opsplay/jobs" -mindepth 1 -maxdepth 1 ! -name "$run-*"'
@@ -124,9 +126,17 @@ def _tidy(site: Site) -> str:
     # Names of runs sort by time, as the clocks went. Whatever they say: not what this run made.
     old = f"$(ls -d -- */{where} 2>/dev/null | sort -r | tail -n +{KEPT})"
     runs = f'for old in {old}; do [ "${{old%%/*}}" != "$run" ] || continue; rm -rf "./$old"; rmdir "${{old%/*}}"; done'
+    # Its tree stands beside the root where that is on another disk than the spool.
+    fetched = (
+        'find "$HOME/.opsplay/restore" -mindepth 1 -maxdepth 1'
+        f" -mtime +{FETCHED_KEPT.days - 1} -exec rm -rf {{}} +; "
+        f'[ -d "$HOME/.opsplay/restore/"{quote(f"{site.name}@{site.here.name}")} ] ||'
+        f" rm -rf {quote(site.here.root.rstrip('/') + '.opsplay-restore')}"
+    )
     return "\n".join(
         [
             f'[ ! -d "$HOME/.opsplay/jobs" ] || {jobs} 2>/dev/null',
+            f'[ ! -d "$HOME/.opsplay/restore" ] || {{ {fetched}; }} 2>/dev/null',
             f'[ ! -d "$HOME/.opsplay/runs" ] || (cd "$HOME/.opsplay/runs" && {runs}) 2>/dev/null',
         ]
     )

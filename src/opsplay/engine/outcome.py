@@ -13,3 +13,5 @@ class Outcome:
 
     detail: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    changed: bool = True
+    """False where there turned out to be nothing to do."""

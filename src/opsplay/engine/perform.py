@@ -13,10 +13,12 @@ from opsplay.core.action import (
     Clone,
     Drill,
     Erase,
+    Expire,
     Restore,
     Shell,
     Store,
     UndoRun,
+    Verify,
     Visit,
     Write,
 )
@@ -30,8 +32,9 @@ from opsplay.engine.job import Job, JobReport, JobState
 from opsplay.engine.keys import opened
 from opsplay.engine.outcome import Outcome
 from opsplay.engine.restore import bring_back
-from opsplay.engine.snapshots import find
+from opsplay.engine.restoring import Restoring
 from opsplay.engine.store_act import stoppable, store
+from opsplay.engine.trust import find
 from opsplay.engine.undo import undo_run
 from opsplay.engine.watch import smoke
 
@@ -43,10 +46,8 @@ def perform(  # noqa: C901, PLR0911 - one return an action
 
     Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted, Waiting.
     """
-    if isinstance(action, Drill):
-        from opsplay.engine.drill import drill
-
-        return drill(context, action)  # before all else: the environment's host may be gone
+    if isinstance(action, Drill | Verify | Expire):
+        return _elsewhere(context, action)  # before all else: the environment's host may be gone
     environment = around.environment
     job = context.job(environment, around.stage, sequence)
     match action:
@@ -74,6 +75,22 @@ def perform(  # noqa: C901, PLR0911 - one return an action
             assert_never(action)
 
 
+def _elsewhere(context: Context, action: Drill | Verify | Expire) -> Outcome:
+    match action:
+        case Drill():
+            from opsplay.engine.drill import drill
+
+            return drill(context, action)
+        case Verify():
+            from opsplay.engine.verify_act import verify
+
+            return verify(context, action)
+        case Expire():
+            from opsplay.engine.expire_act import expire
+
+            return expire(context)
+
+
 def _told(report: JobReport) -> Outcome:
     lines = report.output.strip().splitlines() or [""]
     facts = {"output": report.output[-4096:]}
@@ -92,20 +109,17 @@ def _restore(context: Context, action: Restore, around: Surroundings, job: Job) 
     environment, tools = around.environment, context.tools
     site = context.at(environment)
     vault, settings = opened(tools, site)
-    snapshot = find(vault, site.name, action.snapshot)
+    snapshot = find(vault, site.name, action.snapshot, context.trust(settings))
     known = around.headers.get(PASS_HEADER, "")
+    work = Restoring(
+        snapshot, site, context.transport(environment), vault, settings, tools.clock,
+        tools.trusted(settings), stoppable(tools),
+    )  # fmt: skip
     restored = bring_back(
-        snapshot,
-        site,
-        context.transport(environment),
-        vault,
-        settings,
+        work,
         include=action.include,
         paths=action.paths,
-        clock=tools.clock,
-        progress=stoppable(tools),
         switch=lambda script: _answer(job.run(script)),
         door=hashlib.sha256(known.encode()).hexdigest() if known else "",
-        trusted=tools.trusted(settings),
     )
     return Outcome(str(restored), {"snapshot": snapshot.snap, "forecast": str(restored.forecast)})

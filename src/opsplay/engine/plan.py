@@ -14,7 +14,7 @@ from opsplay.core.event import State
 from opsplay.core.playbook import Declaration, Stage
 from opsplay.core.query import Answer, Query
 from opsplay.core.site import Site
-from opsplay.core.step import Step
+from opsplay.core.step import KINDS, Step
 from opsplay.engine.ask import Question
 
 
@@ -66,6 +66,11 @@ class PlannedStage:
     def pending(self) -> bool:
         """Return whether the stage would change something."""
         return not self.not_needed and any(step.pending for step in self.steps)
+
+    @property
+    def on_host(self) -> bool:
+        """Return whether any step needs the environment's host; else it is not even locked."""
+        return any(KINDS[one.kind].on_host for one in self.stage.steps)
 
     def asked_after(self, step: PlannedStep, site: Site) -> Iterator[Query[Any]]:
         """Yield the questions of the next steps, up to the first that means to change something.
@@ -123,7 +128,7 @@ class Plan:
             one.site.at(stage.stage.environment).here.host
             for one in self.sites
             for stage in [next((each for each in one.stages if each.pending), None)]
-            if stage is not None
+            if stage is not None and stage.on_host
         )
         return tuple(dict.fromkeys(first))
 

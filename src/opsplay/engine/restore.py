@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from opsplay.core.errors import OpsplayError, StepFailed, VaultRefused
-from opsplay.core.event import Progress
-from opsplay.core.index import Entry
 from opsplay.core.query import Answer
 from opsplay.core.site import Site
 from opsplay.core.snapshot import Snapshot
-from opsplay.core.transport import Transport
-from opsplay.core.vault import Vault, VaultSettings
 from opsplay.engine import restore_scripts as scripts
+from opsplay.engine.lock import FETCHED_KEPT
 from opsplay.engine.restore_checks import (
     insist_on_every_part,
     insist_on_its_signature,
@@ -30,15 +27,17 @@ from opsplay.engine.restore_checks import (
     insist_on_tools,
 )
 from opsplay.engine.restore_erasing import Forgetting
-from opsplay.engine.restore_fetch import UNCHANGED, Fetching
-from opsplay.engine.restore_forecast import Forecast, duration, forecast, look, size
+from opsplay.engine.restore_fetch import Fetching
+from opsplay.engine.restore_forecast import Forecast, forecast, look
 from opsplay.engine.restore_plan import Plan, plan
 from opsplay.engine.restore_stream import identities
+from opsplay.engine.restoring import UNCHANGED, Restoring, Way
 from opsplay.engine.snapshots import entries
 from opsplay.engine.store_suspect import is_code
-from opsplay.kit.clock import Clock
+from opsplay.kit.wording import size, span
 
 _NAMED = 3
+_STAYS = f"what was fetched stays on the host for {FETCHED_KEPT.days} days: restoring again goes on with it"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Restored:
         what = f"{', '.join(self.paths)} of snapshot" if self.paths else "snapshot"
         told = [f"{what} {self.snapshot.snap} is back in {self.environment}"]
         by = "the host's line" if self.forecast.way == "direct" else "this machine's line"
-        told[0] += f", {size(self.forecast.bytes)} in {duration(self.seconds)} by {by}"
+        told[0] += f", {size(self.forecast.bytes)} in {span(self.seconds)} by {by}"
         told += [f"as it was before: {one}" for one in self.kept]
         if self.lacking:
             named = ", ".join(self.lacking[:_NAMED])
@@ -67,24 +66,17 @@ class Restored:
         return "; ".join(told)
 
 
-def bring_back(  # noqa: PLR0913  # what a restore needs to know, each by its name
-    snapshot: Snapshot,
-    site: Site,
-    transport: Transport,
-    vault: Vault,
-    settings: VaultSettings,
+def bring_back(
+    work: Restoring,
     *,
     include: Iterable[str] = ("database", "files"),
     paths: Iterable[str] = (),
-    clock: Clock,
-    progress: Progress,
     door: str = "",
     switch: Callable[[str], Answer] | None = None,
     after: Mapping[str, str] = MappingProxyType({}),
     own_configuration: bool = False,
-    trusted: tuple[str, ...] = (),
 ) -> Restored:
-    """Bring the snapshot back into the environment that the site is seen from.
+    """Bring a snapshot back into the environment that the site is seen from.
 
     Into another environment than it was taken from, the CMS's own configuration is kept and the
     copy is made safe. `paths`: only these files and directories, put back one by one; what came
@@ -93,9 +85,8 @@ def bring_back(  # noqa: PLR0913  # what a restore needs to know, each by its na
     the script that puts everything into place, by a way that survives a cut line; without it: the
     transport. `after`: part (`files`, `database`) → a script run when that part is in place and
     nothing else was done yet (a drill looks then). `own_configuration`: the backup's own is put in
-    place elsewhere, too, and a script of `after` makes it fit. `trusted`: public keys that may have
-    signed the manifest and the ledger of erasures, whose requests are carried out before visitors
-    are let in.
+    place elsewhere, too, and a script of `after` makes it fit. Who asked to be erased is erased
+    again before visitors are let in.
 
     Raises:
         InvalidInput: the backup does not hold what is asked for, or no identity is configured.
@@ -104,43 +95,34 @@ def bring_back(  # noqa: PLR0913  # what a restore needs to know, each by its na
         LineCut: the line broke; restoring again goes on with what was fetched.
     """
     paths = tuple(paths)
-    insist_on_the_way_down(snapshot, site, paths)
-    begun = clock.monotonic()
-    keys = identities(settings)
-    insist_on_its_signature(vault, snapshot, trusted)
-    include = ("files",) if paths else tuple(include)
-    wanted = plan(snapshot, _entries(vault, snapshot, settings, include), include, paths)
-    after_all = Forgetting(snapshot, site, transport, vault, settings, trusted, wanted)
-    insist_on_every_part(vault, wanted)
-    seen = look(site, transport, vault, settings, wanted)
-    insist_on_tools(site, seen, wanted)
-    insist_on_room(site, seen, wanted)
-    expected = forecast(wanted, seen, transport, vault, settings, clock, site.name)
-    progress(site.name, f"restore of {expected}", 0.0, float(wanted.stored_bytes))
-    _fetch(wanted, expected, site, transport, vault, keys, clock, progress)
-    script = _last_script(
-        site, wanted, door, after,
-        own_configuration=own_configuration, opening=not after_all.owed,
-    )  # fmt: skip
-    answer = switch(script) if switch else transport.run(script, timeout=None)
-    _insist_on_the_end(site, answer)
-    after_all.erase_and_open(opening=not door)
+    insist_on_the_way_down(work, paths)
+    begun = work.clock.monotonic()
+    keys = identities(work.settings)
+    insist_on_its_signature(work)
+    wanted = _planned(work, include, paths)
+    forgetting = _forgetting(work, wanted)
+    insist_on_every_part(work, wanted)
+    expected = _expected(work, wanted)
+    work.progress(work.site.name, f"restore of {expected}", 0.0, float(wanted.stored_bytes))
+    _fetch(work, wanted, expected.way, keys)
+    opening = not (forgetting and forgetting.owed)
+    script = _last_script(work.site, wanted, door, after, own_configuration, opening)
+    answer = switch(script) if switch else work.transport.run(script, timeout=None)
+    _insist_on_the_end(work.site, answer)
+    if forgetting:
+        forgetting.erase_and_open(opening=not door)
     kept = tuple(
         line.removeprefix(scripts.KEPT)
         for line in answer.stdout.splitlines()
         if line.startswith(scripts.KEPT)
     )
-    seconds = clock.monotonic() - begun
-    return Restored(snapshot, site.here.name, expected, seconds, kept, wanted.lacking, wanted.paths)
+    seconds = work.clock.monotonic() - begun
+    here = work.site.here.name
+    return Restored(work.snapshot, here, expected, seconds, kept, wanted.lacking, wanted.paths)
 
 
-def foreseen(  # noqa: PLR0913, PLR0917 - as `bring_back`
-    snapshot: Snapshot,
-    site: Site,
-    transport: Transport,
-    vault: Vault,
-    settings: VaultSettings,
-    clock: Clock,
+def foreseen(
+    work: Restoring,
     include: Iterable[str] = ("database", "files"),
     paths: Iterable[str] = (),
 ) -> Forecast:
@@ -148,56 +130,58 @@ def foreseen(  # noqa: PLR0913, PLR0917 - as `bring_back`
 
     Raises what `bring_back` does before it changes anything.
     """
-    include = tuple(include)
-    wanted = plan(snapshot, _entries(vault, snapshot, settings, include), include, paths)
-    seen = look(site, transport, vault, settings, wanted)
-    insist_on_tools(site, seen, wanted)
-    insist_on_room(site, seen, wanted)
-    return forecast(wanted, seen, transport, vault, settings, clock, site.name)
+    return _expected(work, _planned(work, include, tuple(paths)))
 
 
-def _entries(
-    vault: Vault, snapshot: Snapshot, settings: VaultSettings, include: Iterable[str]
-) -> tuple[Entry, ...]:
-    return entries(vault, snapshot, settings) if "files" in set(include) else ()
+def _planned(work: Restoring, include: Iterable[str], paths: tuple[str, ...]) -> Plan:
+    include = {"files"} if paths else set(include)
+    known = entries(work.vault, work.snapshot, work.settings) if "files" in include else ()
+    return plan(work.snapshot, known, include, paths)
 
 
-def _fetch(  # noqa: PLR0913, PLR0917 - all that fetching needs
-    wanted: Plan,
-    expected: Forecast,
-    site: Site,
-    transport: Transport,
-    vault: Vault,
-    keys: tuple[object, ...],
-    clock: Clock,
-    progress: Progress,
-) -> None:
-    """Have everything in the host's spool, proved. A damaged backup leaves nothing there."""
+def _forgetting(work: Restoring, wanted: Plan) -> Forgetting | None:
+    if not wanted.part("database"):
+        return None
+    return Forgetting(work.ledger, work.snapshot.started_at, work.site, work.transport)
+
+
+def _expected(work: Restoring, wanted: Plan) -> Forecast:
+    seen = look(work, wanted)
+    insist_on_tools(work, wanted, seen)
+    insist_on_room(work, wanted, seen)
+    return forecast(work, wanted, seen)
+
+
+def _fetch(work: Restoring, wanted: Plan, way: Way, keys: tuple[object, ...]) -> None:
+    """Have everything in the host's spool, proved.
+
+    What is of no more use leaves nothing there: a damaged backup, a host that cannot. After a line
+    that broke it stays for the next attempt, and not for ever.
+    """
     attempt = secrets.token_hex(8)
-    _prepare(site, transport, wanted, attempt)
-    fetching = Fetching(
-        site, transport, vault, keys, clock, progress, attempt, expected.way, wanted.stored_bytes
-    )
+    _prepare(work, wanted, attempt)
     try:
-        fetching.all(wanted.parts)
-    except VaultRefused:
-        _try_clean(site, transport)
+        Fetching(work, keys, way, attempt, wanted.stored_bytes).all(wanted.parts)
+    except (VaultRefused, StepFailed):
+        _try_clean(work)
+        raise
+    except OpsplayError as error:
+        error.state = f"{UNCHANGED}; {_STAYS}"
         raise
 
 
-def _prepare(site: Site, transport: Transport, wanted: Plan, attempt: str) -> None:
+def _prepare(work: Restoring, wanted: Plan, attempt: str) -> None:
     rows = gzip.compress(wanted.rows(), mtime=0)
-    answer = transport.run(scripts.prepare(site, wanted, attempt), stdin=rows, timeout=600.0)
+    script = scripts.prepare(work.site, wanted, attempt)
+    answer = work.transport.run(script, stdin=rows, timeout=600.0)
     if not answer.ok or "PREPARED" not in answer.stdout:
-        raise StepFailed(
-            _said("cannot prepare the restore", answer), site=site.name, state=UNCHANGED
-        )
+        raise work.refused(_said("cannot prepare the restore", answer))
 
 
-def _try_clean(site: Site, transport: Transport) -> None:
-    """Remove the spool if the host still answers; the next restore removes it anyway."""
+def _try_clean(work: Restoring) -> None:
+    """Remove the spool if the host still answers; else the next run there does, see `lock`."""
     try:
-        transport.run(scripts.clean(site))
+        work.transport.run(scripts.clean(work.site))
     except (OpsplayError, TimeoutError):
         return
 
@@ -207,7 +191,6 @@ def _last_script(
     wanted: Plan,
     door: str,
     after: Mapping[str, str],
-    *,
     own_configuration: bool,
     opening: bool,
 ) -> str:

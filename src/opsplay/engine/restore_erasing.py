@@ -1,32 +1,28 @@
-"""The last act of a restore: whoever asked to be erased goes again, then visitors are let in."""
+"""The last act of bringing a database back: whoever asked to be erased goes again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from opsplay.core.erasure import Erasure
 from opsplay.core.errors import OpsplayError, StepFailed
 from opsplay.core.site import Site
-from opsplay.core.snapshot import Snapshot
 from opsplay.core.transport import Transport
-from opsplay.core.vault import Vault, VaultSettings
 from opsplay.engine.erasures import Ledger, replay
-from opsplay.engine.restore_fetch import UNCHANGED
-from opsplay.engine.restore_plan import Plan
+from opsplay.engine.restoring import UNCHANGED
 
 
 @dataclass(frozen=True)
 class Forgetting:
-    """What a restore owes to those who asked to be erased. Made before anything is changed."""
+    """What is owed to those who asked to be erased. Made before anything is changed."""
 
-    snapshot: Snapshot
+    ledger: Ledger
+    since: datetime
+    """When the database that comes back was saved."""
     site: Site
     transport: Transport
-    vault: Vault
-    settings: VaultSettings
-    trusted: tuple[str, ...]
-    plan: Plan
 
     def __post_init__(self) -> None:
         """Read the ledger now: if it cannot be relied on, the site is still as it was."""
@@ -39,21 +35,21 @@ class Forgetting:
     @cached_property
     def owed(self) -> tuple[Erasure, ...]:
         """Return the requests that are to be carried out before the door is opened."""
-        if not self._database:
-            return ()
-        ledger = Ledger(self.snapshot.site, self.vault, self.settings, self.trusted)
-        return ledger.owed(self.snapshot)
+        return self.ledger.owed(self.since)
+
+    def erase(self) -> int:
+        """Carry out what the ledger says by now; return how many requests that were.
+
+        Raises OpsplayError; the caller must not open the site then.
+        """
+        return len(replay(self.ledger, self.since, self.site, self.transport))
 
     def erase_and_open(self, *, opening: bool) -> None:
-        """Carry out what the ledger says by now, and open the site if it was left closed for that.
+        """Erase, and open the site if it was left closed for that.
 
         Raises OpsplayError; the site is closed then, unless nothing had been owed at the start.
         """
-        if not self._database:
-            return
-        replay(
-            self.snapshot, self.site, self.transport, self.vault, self.settings, self.trusted
-        )  # fmt: skip
+        self.erase()
         if not (self.owed and opening):
             return
         answer = self.transport.run(self.site.cms.open_to_visitors())
@@ -63,7 +59,3 @@ class Forgetting:
                 site=self.site.name,
                 state="files and database are restored, erasures carried out; it is still closed",
             )
-
-    @property
-    def _database(self) -> bool:
-        return self.plan.part("database")

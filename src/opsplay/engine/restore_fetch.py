@@ -10,7 +10,7 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from opsplay.core.errors import (
     Interrupted,
@@ -21,16 +21,13 @@ from opsplay.core.errors import (
     UnreadableAnswer,
     VaultRefused,
 )
-from opsplay.core.event import Progress
-from opsplay.core.site import Site
 from opsplay.core.snapshot import Segment
-from opsplay.core.transport import Channel, Transport
-from opsplay.core.vault import Vault
+from opsplay.core.transport import Channel
 from opsplay.engine import restore_scripts as scripts
 from opsplay.engine.age_header import MOST, file_key, header_for, read_header
 from opsplay.engine.restore_plan import Part
 from opsplay.engine.restore_stream import Plaintext
-from opsplay.kit.clock import Clock
+from opsplay.engine.restoring import UNCHANGED, Restoring, Way
 
 AT_ONCE = 4
 _SECONDS_PER_GET = 900
@@ -39,7 +36,6 @@ _WANT = re.compile(rb"WANT (\d+) ?(.*)\n")
 _NOT_FOUND = "404"
 _WRITE_ERROR = "23"
 """curl's status where it could not write what it received."""
-UNCHANGED = "the site is as it was: nothing had been changed yet"
 
 
 class _Differs(StepFailed):
@@ -48,16 +44,12 @@ class _Differs(StepFailed):
 
 @dataclass
 class Fetching:
-    """One restore's fetching. `way`: `direct` from the storage, or `relay` through us."""
+    """One restore's fetching."""
 
-    site: Site
-    transport: Transport
-    vault: Vault
+    work: Restoring
     keys: tuple[object, ...]
-    clock: Clock
-    progress: Progress
+    way: Way
     attempt: str
-    way: Literal["direct", "relay"]
     total: int
     done: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +78,7 @@ class Fetching:
 
     def _one(self, part: Part) -> None:
         if self._stop.is_set():
-            raise Interrupted("another part could not be fetched", site=self.site.name)
+            raise Interrupted("another part could not be fetched", site=self.work.site.name)
         try:
             try:
                 self._bring(part, in_order=True)
@@ -100,8 +92,8 @@ class Fetching:
             raise
 
     def _bring(self, part: Part, *, in_order: bool) -> None:
-        script = scripts.fetch(self.site, part, self.attempt, self.way, in_order=in_order)
-        channel = self.transport.open(script)
+        script = scripts.fetch(self.work.site, part, self.attempt, self.way, in_order=in_order)
+        channel = self.work.transport.open(script)
         try:
             _Conversation(self, part).hold(channel)
         finally:
@@ -113,7 +105,7 @@ class Fetching:
         In between, how long the part's own header is, which the host leaves out.
         """
         where = part.stream.segments[0].key
-        own = read_header(b"".join(self.vault.get(where, first=MOST)), where)
+        own = read_header(b"".join(self.work.vault.get(where, first=MOST)), where)
         header = header_for(file_key(own, map(str, self.keys), where), self._recipient)
         return f"{self._identity} {own.length}\n".encode() + header + b".\n"
 
@@ -127,7 +119,7 @@ class Fetching:
         with self._lock:
             self.done += count
             what = f"restore of the {part.stream.part}"
-            self.progress(self.site.name, what, float(self.done), float(self.total))
+            self.work.progress(self.work.site.name, what, float(self.done), float(self.total))
 
 
 def _blame(error: BaseException) -> int:
@@ -140,6 +132,7 @@ class _Conversation:
 
     def __init__(self, fetching: Fetching, part: Part) -> None:
         self._with = fetching
+        self._work = fetching.work
         self._part = part
         self._tries: dict[int, int] = {}
         self._proved = -1
@@ -167,10 +160,10 @@ class _Conversation:
             self._with.fetched(self._part, int(done) - before)
             before = int(done)
 
-        our = self._with
+        our = self._work
         plaintext = Plaintext(our.vault, self._part.stream, our.site.name, our.clock, shown)
         try:
-            plaintext.send_to(self._channel, our.keys)
+            plaintext.send_to(self._channel, self._with.keys)
             self._channel.send_eof()
         except BrokenPipeError:
             return  # the host ended early; what it says tells why
@@ -195,8 +188,8 @@ class _Conversation:
             self._failed(number, segments[number], why)
         if self._with.stopping:
             self._say(b"STOP\n")
-            raise Interrupted("another part could not be fetched", site=self._with.site.name)
-        url = self._with.vault.sign_get(segments[number].key, _SECONDS_PER_GET)
+            raise Interrupted("another part could not be fetched", site=self._work.site.name)
+        url = self._work.vault.sign_get(segments[number].key, _SECONDS_PER_GET)
         self._say(f"GET {segments[number].sha256}\n{get_config(url)}.\n".encode())
 
     def _count(self, upto: int) -> None:
@@ -222,13 +215,13 @@ class _Conversation:
             )
         if last:
             said = text or f"HTTP {http}, status {status}"
-            what = f"the host could not fetch {segment.key} from vault {self._with.vault.name}"
+            what = f"the host could not fetch {segment.key} from vault {self._work.vault.name}"
             self._give_up(StorageUnreachable(f"{what}: {said}"))
-        self._with.clock.sleep(min(0.2 * 2**tries, 20.0))
+        self._work.clock.sleep(min(0.2 * 2**tries, 20.0))
 
     def _give_up(self, error: OpsplayError) -> NoReturn:
         self._say(b"STOP\n")
-        error.site = self._with.site.name
+        error.site = self._work.site.name
         raise error
 
     def _say(self, data: bytes) -> None:
@@ -244,7 +237,7 @@ class _Conversation:
         """Raise what a last line, or the end without one, means."""
         what = f"the {self._part.stream.part}"
         text = line.decode(errors="replace").strip()
-        site = self._with.site.name
+        site = self._work.site.name
         if text.startswith("FAIL "):
             told = re.sub(r"^(\S+ ){3}", "", text.removeprefix("FAIL "))
             if differing:

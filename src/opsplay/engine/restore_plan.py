@@ -55,6 +55,12 @@ class Plan:
         return sum(part.stream.stored_bytes for part in self.parts)
 
     @property
+    def largest(self) -> str:
+        """Return the key of the largest segment; empty: nothing is fetched."""
+        segments = (one for part in self.parts for one in part.stream.segments)
+        return max(segments, key=lambda one: (one.bytes, one.key)).key if self.parts else ""
+
+    @property
     def digest(self) -> str:
         """Return what tells this plan from others: what was fetched for it serves it again."""
         told = [self.snapshot.key, *self.paths]

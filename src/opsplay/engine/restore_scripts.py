@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
 from opsplay.core.site import Site
 from opsplay.engine.host import program
 from opsplay.engine.restore_plan import Part, Plan
+from opsplay.engine.restoring import Way
 from opsplay.kit.shell import assign
 
 AT = "AT "
@@ -37,9 +37,7 @@ def prepare(site: Site, plan: Plan, attempt: str) -> str:
     return _head(site, twin=twin, **values) + program("restore_prepare.sh")
 
 
-def fetch(
-    site: Site, part: Part, attempt: str, way: Literal["direct", "relay"], *, in_order: bool
-) -> str:
+def fetch(site: Site, part: Part, attempt: str, way: Way, *, in_order: bool) -> str:
     """Return the script that fetches and proves one part."""
     values = {
         "stream": part.name,

@@ -13,7 +13,7 @@ from opsplay.engine.schedule import offset, standing
 
 KINDS: tuple[EventKind, ...] = (
     "schedule_seen", "run_started", "run_resumed", "run_finished", "site_started",
-    "site_finished", "waiting", "approval_asked", "approved", "refused",
+    "site_finished", "waiting", "approval_asked", "approved", "refused", "drill_verdict",
 )  # fmt: skip
 """The kinds of events that schedules have to do with."""
 RUN = "schedule"
@@ -85,6 +85,10 @@ class Records:
     """(name, site) → the runs, oldest first."""
     seen: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     """(name, site) → the schedule's identity when it was last seen to be new, and that moment."""
+    first: dict[str, datetime] = field(default_factory=dict)
+    """Site → when it was first spoken of."""
+    drilled: dict[str, datetime] = field(default_factory=dict)
+    """Site → when its last successful drill ended."""
 
     def past(self, schedule: Schedule, name: str, site: str) -> Past:
         """Return what is known of one schedule on one site."""
@@ -111,6 +115,7 @@ def records(events: Iterable[Event]) -> Records:
     """Return what the journal's events say, read once for all schedules."""
     found, runs = Records(), dict[str, _Run]()
     for event in events:
+        _note_drills(found, event)
         match event.kind:
             case "schedule_seen":
                 for site in event.data["sites"]:
@@ -128,6 +133,14 @@ def records(events: Iterable[Event]) -> Records:
         for site in run.sites:
             found.runs.setdefault((run.name, site), []).append(run)
     return found
+
+
+def _note_drills(found: Records, event: Event) -> None:
+    """Note since when a site is known here, and its last successful drill."""
+    for site in event.data.get("sites", ()):
+        found.first.setdefault(str(site), event.at)
+    if event.kind == "drill_verdict" and event.data["verdict"] == "SUCCESSFUL":
+        found.drilled[event.site] = event.at
 
 
 def _run(event: Event) -> _Run | None:

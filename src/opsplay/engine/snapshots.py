@@ -13,18 +13,23 @@ from opsplay.core import index
 from opsplay.core.errors import UnreadableAnswer, VaultRefused
 from opsplay.core.index import Entry
 from opsplay.core.snapshot import Segment, Snapshot, from_json, site_prefix
-from opsplay.core.vault import Vault, VaultSettings
+from opsplay.core.vault import StoredObject, Vault, VaultSettings
 from opsplay.engine.verify_listing import damage
 
-_MANIFEST = re.compile(r"v1/[^/]+/[^/]+/snap/[^/]+\.json\Z")
+MANIFEST = re.compile(r"v1/[^/]+/[\w-]+/snap/[\w.-]+\.json\Z")
+"""A manifest's key. Any other name is a stranger's, and might hold what a terminal obeys."""
 _AT_ONCE = 8
 
 
-def manifest_keys(vault: Vault, site_name: str, chain: str = "") -> tuple[str, ...]:
-    """Return the keys of the sealed snapshots' manifests, oldest first; `chain`: of one month."""
+def manifests(vault: Vault, site_name: str, chain: str = "") -> tuple[StoredObject, ...]:
+    """Return the manifests that are seen, oldest first by name; `chain`: of one month."""
     prefix = f"{site_prefix(site_name)}{chain}/snap/" if chain else site_prefix(site_name)
-    listed = (one.key for one in vault.keys(prefix))
-    return tuple(sorted(key for key in listed if _MANIFEST.match(key)))
+    return tuple(sorted(one for one in vault.keys(prefix) if MANIFEST.match(one.key)))
+
+
+def manifest_keys(vault: Vault, site_name: str, chain: str = "") -> tuple[str, ...]:
+    """Return their keys alone."""
+    return tuple(one.key for one in manifests(vault, site_name, chain))
 
 
 def snapshots(vault: Vault, site_name: str, chain: str = "") -> tuple[Snapshot, ...]:
@@ -36,34 +41,6 @@ def snapshots(vault: Vault, site_name: str, chain: str = "") -> tuple[Snapshot, 
     keys = manifest_keys(vault, site_name, chain)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return tuple(pool.map(lambda key: load(vault, key), keys))
-
-
-def find(vault: Vault, site_name: str, snap: str, environment: str = "production") -> Snapshot:
-    """Return the snapshot of that name; `last` stands for the newest good one of `environment`.
-
-    One that looks like damage (`suspect`) is only returned when it is asked for by its name, or
-    when there is no other.
-
-    Raises:
-        VaultRefused: there is none.
-    """
-    keys = manifest_keys(vault, site_name)
-    if snap != "last":
-        keys = tuple(key for key in keys if key.endswith(f"/{snap}.json"))
-    fitting = (load(vault, key) for key in reversed(keys))
-    doubtful: Snapshot | None = None
-    for found in fitting:
-        if snap != "last" or (found.environment == environment and not found.suspect):
-            return found
-        if doubtful is None and found.environment == environment:
-            doubtful = found
-    if doubtful is not None:
-        return doubtful
-    raise VaultRefused(
-        f"vault {vault.name} holds no backup {snap}",
-        site=site_name,
-        next_command=f"invoke backups {site_name}",
-    )
 
 
 def load(vault: Vault, key: str) -> Snapshot:

@@ -106,7 +106,7 @@ class StageRun:
         return self._close(*self._work())
 
     def _touches_anything(self) -> bool:
-        return self._pending or self.past.started
+        return self.planned.on_host and (self._pending or self.past.started)
 
     def _work(self) -> tuple[State, str]:
         try:

@@ -151,7 +151,7 @@ class StepRun:
         Raises StepFailed when it was not there to plan, or is not what was agreed to.
         """
         changes = self._changes(step, also)
-        if changes and not (step.observes or self.around.touched):
+        if changes and step.on_host and not (step.observes or self.around.touched):
             raise StepFailed(
                 f"there is something to change now ({changes[0].what}) that was not there to plan",
                 state="nothing was changed: no backup, no restore point and no lock was taken for it",
@@ -165,7 +165,7 @@ class StepRun:
     ) -> State:
         """Journal that all was done, and return the state that this gives; `at_once`: as `finish`."""
         detail = "; ".join(one.detail.splitlines()[-1] for one in self.outcomes if one.detail)
-        changed = bool(changes) and not step.observes
+        changed = bool(changes) and any(one.changed for one in self.outcomes) and not step.observes
         state = State.CHANGED if changed else State.OK
         return self.finish(state, detail, changes, at_once=at_once)
 

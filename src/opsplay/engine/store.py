@@ -14,7 +14,7 @@ from opsplay import __version__
 from opsplay.core.action import Store
 from opsplay.core.errors import InvalidInput
 from opsplay.core.event import Progress
-from opsplay.core.retention import locked_until, plan_named
+from opsplay.core.retention import Plan, locked_until, plan_named
 from opsplay.core.site import Site
 from opsplay.core.snapshot import (
     CmsFacts,
@@ -33,9 +33,10 @@ from opsplay.engine.store_last import Indexes, Last, Search
 from opsplay.engine.store_naming import Naming
 from opsplay.engine.store_packs import PACK_BYTES
 from opsplay.engine.store_script import BLOCK, Saved
-from opsplay.engine.store_seal import previous, seal
+from opsplay.engine.store_seal import loose_ends, seal
 from opsplay.engine.store_sending import DATABASE, Sending
 from opsplay.engine.store_tree import Locks, SavedFiles, save_files
+from opsplay.engine.trust import Trust
 from opsplay.engine.watermarks import over_the_dump
 from opsplay.kit.clock import Clock
 
@@ -61,6 +62,7 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     indexes: Indexes | None = None,
     watermarks: Callable[[], Mapping[str, str]] = dict,
     signer: Signer | None = None,
+    trust: Trust | None = None,
     pack_bytes: int = PACK_BYTES,
 ) -> Snapshot:
     """Back the site's environment up and return the sealed snapshot.
@@ -68,6 +70,7 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     `plan` names the maintenance plan that the locks are chosen by; empty: the site's. `indexes` is
     where the controller keeps the last indexes of files. `watermarks` tells how far the shop is,
     and is asked right before and right after the dump. `signer` signs the manifest; None: nobody does.
+    `trust` decides on which earlier backups this one may stand; None: on any, as nobody signs.
 
     Raises:
         InvalidInput: nobody is named who could decrypt, or nothing to save.
@@ -77,8 +80,10 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     """
     _check(store, settings, segment_bytes)
     naming = Naming(site.name, run, attempt, clock.now())
-    last = Search(store, site, vault, settings, naming, indexes).last()
-    locks = _locks(settings, plan or site.plan, store, naming, last)
+    trust = trust or Trust((), naming.started)
+    last = Search(store, site, vault, settings, naming, trust, indexes).last()
+    rules = plan_named(plan or site.plan, site.keep_years)
+    locks = _locks(settings, rules, store, naming, last)
     sending = Sending(
         site, transport, vault, settings, naming, clock, progress, segment_bytes, retried
     )
@@ -90,12 +95,14 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
         saved = save_files(store, sending, last, locks, indexes, pack_bytes, cms_version)
     cms = CmsFacts(site.cms_name, site.here.url, cms_version)
     whole = _manifest(store, sending, database, saved, last, cms)
+    previous, *joins = loose_ends(vault, whole, trust) or ("",)
     snapshot = replace(
         whole,
         consistency=_consistency(whole, marks),
-        plan=plan or site.plan,
+        plan=rules.name,
         sealed_at=clock.now(),
-        previous_snap_sha256=previous(vault, whole),
+        previous_snap_sha256=previous,
+        joins=tuple(joins),
     )
     seal(vault, snapshot, settings, signer, locks.others)
     return snapshot
@@ -114,12 +121,11 @@ def _check(store: Store, settings: VaultSettings, segment_bytes: int) -> None:
         raise InvalidInput(f"a segment is a multiple of {BLOCK} bytes, not {segment_bytes}")
 
 
-def _locks(settings: VaultSettings, plan: str, store: Store, naming: Naming, last: Last) -> Locks:
+def _locks(settings: VaultSettings, rules: Plan, store: Store, naming: Naming, last: Last) -> Locks:
     """Return until when the storage is to refuse to delete what this backup stores."""
     if settings.lock == "none":
         return Locks(None, None)
     full = "files" in store.include and last.base is None and last.first
-    rules = plan_named(plan)
     return Locks(
         others=locked_until(rules, naming.started, full=full),
         packs=locked_until(rules, naming.started, full=full, packs=True),

@@ -43,6 +43,7 @@ def store(context: Context, action: Store, around: Surroundings, sequence: int) 
         indexes=tools.indexes,
         watermarks=lambda: _watermarks(context, around.environment),
         signer=tools.signer(settings) if tools.signer else None,
+        trust=context.trust(settings),
     )
     return Outcome(told(snapshot), facts(snapshot))
 

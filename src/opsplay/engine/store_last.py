@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
@@ -14,8 +14,9 @@ from opsplay.core.index import Entry
 from opsplay.core.site import Site
 from opsplay.core.snapshot import Snapshot, Source, Stream
 from opsplay.core.vault import Vault, VaultSettings
-from opsplay.engine.snapshots import index_text, load, manifest_keys
+from opsplay.engine.snapshots import index_text, manifests
 from opsplay.engine.store_naming import Naming
+from opsplay.engine.trust import Trust
 
 _NOTHING: Mapping[str, Entry] = MappingProxyType({})
 
@@ -69,6 +70,8 @@ class Search:
     vault: Vault
     settings: VaultSettings
     naming: Naming
+    trust: Trust
+    """Decides which manifests count: what a stranger may have stored is stood on by nothing."""
     indexes: Indexes | None = None
 
     def last(self) -> Last:
@@ -79,7 +82,7 @@ class Search:
         """
         if "files" not in self.store.include:
             return Last()
-        newest = self._newest(manifest_keys(self.vault, self.site.name, self.naming.chain))
+        newest = self._newest(self.naming.chain)
         if self.store.full:
             return Last(full_because="the backup step says `full: true`", first=newest is None)
         if newest is None:
@@ -91,27 +94,21 @@ class Search:
     def _of_an_earlier_month(self) -> Last:
         """Return what the first full backup of a month is compared with, if it is at hand."""
         why = f"it is the first of {self.naming.chain} with these files"
-        one = self._newest(manifest_keys(self.vault, self.site.name))
+        one = self._newest()
         if one is None:
             return Last(full_because=why)
         known, _ = self._entries(one)
         return Last(None, one if known else None, known, why)
 
-    def _newest(self, keys: Sequence[str]) -> Snapshot | None:
-        return next((one for one in map(self._loaded, reversed(keys)) if one), None)
-
-    def _loaded(self, key: str) -> Snapshot | None:
-        """Return a backup of the same files; None as well where a manifest cannot be read."""
-        try:
-            one = load(self.vault, key)
-        except UnreadableAnswer:
-            return None  # verification says so; it must not keep the next backup from being made
-        return one if self._same_files(one) else None
+    def _newest(self, chain: str = "") -> Snapshot | None:
+        listed = manifests(self.vault, self.site.name, chain)
+        found = self.trust.newest(self.vault, listed, self._same_files)
+        return found.snapshot if found else None
 
     def _same_files(self, one: Snapshot) -> bool:
         here = self.site.here
         wanted = (here.name, Source(here.root, self.store.exclude))
-        return bool(one.index) and not one.suspect and (one.environment, one.source) == wanted
+        return bool(one.index) and (one.environment, one.source) == wanted
 
     def _unusable(self, one: Snapshot) -> str:
         """Return why nothing may be built on it; empty: it is whole, as far as a listing shows."""

@@ -7,7 +7,7 @@ a pack of its own, so that nothing else is re-packed with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,6 +15,8 @@ from opsplay.core.index import Entry
 
 PACK_BYTES = 512 << 20
 """How large a pack is meant to be, as tar makes it."""
+WORTH_TWO_LANES = 64 << 20
+"""Bytes from which on it pays to send packs side by side."""
 _BLOCK = 512
 
 _WORDS = """
@@ -63,6 +65,16 @@ def packs(entries: Iterable[Entry], target: int = PACK_BYTES) -> tuple[Pack, ...
     return tuple(
         Pack(number, group, not is_compressed(group[0])) for number, group in enumerate(groups)
     )
+
+
+def lanes(made: Sequence[Pack]) -> tuple[tuple[Pack, ...], ...]:
+    """Return the packs in two rows of about equal size, each in order; few bytes: in one."""
+    if len(made) < 2 or sum(pack.bytes for pack in made) < WORTH_TWO_LANES:  # noqa: PLR2004
+        return (tuple(made),)
+    rows: tuple[list[Pack], list[Pack]] = ([], [])
+    for pack in sorted(made, key=lambda pack: pack.bytes, reverse=True):
+        min(rows, key=lambda row: sum(one.bytes for one in row)).append(pack)
+    return tuple(tuple(sorted(row, key=lambda pack: pack.number)) for row in rows)
 
 
 def is_compressed(entry: Entry) -> bool:

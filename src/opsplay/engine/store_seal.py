@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from datetime import datetime
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 from opsplay.core import index
 from opsplay.core.errors import InvalidInput, VaultRefused
 from opsplay.core.index import Listed
 from opsplay.core.snapshot import FileIndex, Segment, Snapshot, site_prefix, to_json
-from opsplay.core.vault import Vault, VaultSettings
+from opsplay.core.vault import StoredObject, Vault, VaultSettings
+from opsplay.core.verdict import Backup
 from opsplay.engine.signature import SUFFIX, Signer
-from opsplay.engine.snapshots import manifest_keys, text
+from opsplay.engine.snapshots import manifests
 from opsplay.engine.store_diff import Changes
 from opsplay.engine.store_last import Indexes
 from opsplay.engine.store_readme import readme
+from opsplay.engine.trust import Trust, sealed
 
 _FAST = 3
 """gzip's level for indexes: half of the time for a tenth more bytes."""
+_SEALING = timedelta(days=1)
+"""Longer than any seal takes from its look at the list until its manifest is there."""
+_AT_ONCE = 8
 
 
 def store_index(
@@ -70,12 +77,32 @@ def _sums(body: bytes) -> tuple[str, str]:
     return hashlib.sha256(body).hexdigest(), hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-def previous(vault: Vault, snapshot: Snapshot) -> str:
-    """Return the SHA-256 of the newest manifest, as it is stored: each one vouches for the last."""
-    keys = manifest_keys(vault, snapshot.site, snapshot.chain) or manifest_keys(
-        vault, snapshot.site
-    )
-    return hashlib.sha256(text(vault, keys[-1])).hexdigest() if keys else ""
+def loose_ends(vault: Vault, snapshot: Snapshot, trust: Trust) -> tuple[str, ...]:
+    """Return the SHA-256 of each manifest that nothing follows yet, the newest by name first.
+
+    Usually that is one. Two environments that are sealed at the same time follow the same one and
+    know nothing of each other: the next to be sealed follows both. Signatures alone decide here; a
+    manifest of a wrong date is still a link.
+    """
+    listed = _recent(vault, snapshot)
+    newest = trust.newest(vault, listed, lambda _one: True, else_suspect=True)
+    if newest is None:
+        return ()
+    since = newest.stored - _SEALING
+    near = [one for one in listed if one.modified is None or one.modified >= since]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        read = tuple(pool.map(lambda one: sealed(vault, one, trust.keys), reversed(near)))
+    links = [one for one in read if isinstance(one, Backup) and trust.believes(one)]
+    followed = {sha256 for one in links for sha256 in one.snapshot.follows}
+    return tuple(one.manifest_sha256 for one in links if one.manifest_sha256 not in followed)
+
+
+def _recent(vault: Vault, snapshot: Snapshot) -> Sequence[StoredObject]:
+    """Return the manifests of this month and the last; where there are none, of all."""
+    last = snapshot.started_at.replace(day=1) - timedelta(days=1)
+    months = (f"{last:%Y-%m}", snapshot.chain)
+    found = [one for month in months for one in manifests(vault, snapshot.site, month)]
+    return found or manifests(vault, snapshot.site)
 
 
 def seal(
@@ -85,7 +112,11 @@ def seal(
     signer: Signer | None,
     retain_until: datetime | None,
 ) -> None:
-    """Write the manual, the signature, and last the manifest: no manifest is ever seen unsigned."""
+    """Write the manual, the signature, and last the manifest: no manifest is ever seen unsigned.
+
+    Cut short before the manifest, it leaves a signature of nothing: no backup, no alarm, and gone
+    with the next expiry after its lock.
+    """
     _manual(vault, snapshot.site, settings)
     body = to_json(snapshot)
     if signer is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from opsplay.core.errors import LineCut
+from opsplay.core.errors import Interrupted, LineCut
 from opsplay.core.event import Progress
 from opsplay.core.site import Site
 from opsplay.core.snapshot import Stream
@@ -38,6 +40,49 @@ class Sending:
     """What the host has, as it last said; `os` as well."""
     lost: set[str] = field(default_factory=set)
     """Paths that a pack should hold and does not: they vanished, or may not be read."""
+    stored: dict[str, int] = field(default_factory=dict)
+    """Bytes that are in the vault by now, by stream."""
+    lane: int = 0
+    """Which of several conversations that go on beside one another."""
+    failed: threading.Event = field(default_factory=threading.Event)
+    """One of them could not be held to its end."""
+
+    def send_beside(
+        self, lanes: Sequence[tuple[Saved, ...]], retain_until: datetime | None
+    ) -> tuple[Stream, ...]:
+        """Return the streams of all lanes, which travel at the same time. Raises as `send`.
+
+        A storage takes a while for each segment, in which one lane alone would wait for it.
+        """
+        if len(lanes) == 1:
+            return self.send(lanes[0], retain_until)
+        one_at_a_time = threading.Lock()
+
+        def retried(error: str, attempt: int, seconds: float) -> None:
+            with one_at_a_time:
+                self.retried(error, attempt, seconds)
+
+        def progress(site: str, what: str, done: float, total: float) -> None:
+            with one_at_a_time:
+                self.progress(site, what, done, total)
+
+        rate = -(-self.settings.limit_rate // len(lanes))
+        settings = replace(self.settings, limit_rate=rate)
+        own = replace(self, settings=settings, retried=retried, progress=progress)
+
+        def sent(number: int, lane: tuple[Saved, ...]) -> tuple[Stream, ...]:
+            try:
+                return replace(own, lane=number).send(lane, retain_until)
+            except BaseException:
+                self.failed.set()
+                raise
+
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            under_way = [pool.submit(sent, number, lane) for number, lane in enumerate(lanes)]
+        errors = [error for one in under_way if (error := one.exception())]
+        for error in sorted(errors, key=lambda error: isinstance(error, _OtherLaneFailed)):
+            raise error
+        return tuple(stream for one in under_way for stream in one.result())
 
     def send(self, saved: tuple[Saved, ...], retain_until: datetime | None) -> tuple[Stream, ...]:
         """Return the streams, all proofs right; the host's side has ended in any case.
@@ -73,7 +118,7 @@ class Sending:
     def _dialogue(self, saved: tuple[Saved, ...]) -> Dialogue:
         script = host_script(
             saved,
-            spool=f"{self.site.name}@{self.site.here.name}",
+            spool=f"{self.site.name}@{self.site.here.name}{f'+{self.lane}' if self.lane else ''}",
             recipients=self.settings.recipients,
             segment_bytes=self.segment_bytes,
             limit_rate=self.settings.limit_rate,
@@ -85,7 +130,7 @@ class Sending:
             site=self.site.name,
             clock=self.clock,
             segment_bytes=self.segment_bytes,
-            stored=_shown(self.progress, self.site.name),
+            stored=self._show,
             retried=self.retried,
             settings=self.settings,
             streams=saved,
@@ -93,17 +138,18 @@ class Sending:
             barred=self.tools.get("upload why", ""),
         )
 
-
-def _shown(progress: Progress, site: str) -> Callable[[str, int], None]:
-    """Return what tells of each stored segment; the packs count as one thing."""
-    done: dict[str, int] = {}
-
-    def stored(stream: str, size: int) -> None:
-        done[stream] = size
-        part = DATABASE if stream == DATABASE else "files"
-        so_far = sum(
-            size for name, size in done.items() if (name == DATABASE) == (part == DATABASE)
+    def _show(self, stream: str, size: int) -> None:
+        """Tell of a segment that is stored now; all packs count as one thing."""
+        if self.failed.is_set():
+            raise _OtherLaneFailed("another pack could not be stored", site=self.site.name)
+        self.stored[stream] = size
+        of_database = stream == DATABASE
+        sizes = (
+            size for name, size in tuple(self.stored.items()) if (name == DATABASE) == of_database
         )
-        progress(site, f"backup of the {part}", float(so_far), 0.0)
+        part = DATABASE if of_database else "files"
+        self.progress(self.site.name, f"backup of the {part}", float(sum(sizes)), 0.0)
 
-    return stored
+
+class _OtherLaneFailed(Interrupted):
+    """What was sent beside it failed: this is not the reason."""

@@ -9,6 +9,7 @@ from opsplay.core.action import Store
 from opsplay.core.snapshot import Consistency, FileIndex, Stream
 from opsplay.engine.store_files import Files, Looking, files, packed
 from opsplay.engine.store_last import Indexes, Last
+from opsplay.engine.store_packs import Pack, lanes
 from opsplay.engine.store_script import Saved
 from opsplay.engine.store_seal import store_index
 from opsplay.engine.store_sending import Sending
@@ -65,19 +66,18 @@ def save_files(
 
 
 def _send(found: Files, sending: Sending, retain_until: datetime | None) -> tuple[Stream, ...]:
+    """Return the streams of all packs, in the order of the packs."""
     if not found.packs:
         return ()
     root = sending.site.here.root
-    saved = (
-        Saved(
-            pack.name,
-            names=tuple(entry.path for entry in pack.entries),
-            root=root,
-            compressed=pack.compress,
-        )
-        for pack in found.packs
-    )
-    return sending.send(tuple(saved), retain_until)
+    rows = [tuple(_saved(pack, root) for pack in row) for row in lanes(found.packs)]
+    made = {stream.name: stream for stream in sending.send_beside(rows, retain_until)}
+    return tuple(made[pack.name] for pack in found.packs)
+
+
+def _saved(pack: Pack, root: str) -> Saved:
+    names = tuple(entry.path for entry in pack.entries)
+    return Saved(pack.name, names=names, root=root, compressed=pack.compress)
 
 
 def _suspect(found: Files, own: tuple[Stream, ...], cms_version: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from opsplay.kit.clock import Clock
 if TYPE_CHECKING:
     from opsplay.engine.signature import Signer
     from opsplay.engine.store_last import Indexes
+    from opsplay.engine.upkeep import Upkeep
 
 
 class Language(Protocol):
@@ -201,3 +202,5 @@ class Tools:
     """Keeps a certificate (its text, its signature) where people find it; returns where."""
     trusted: Callable[[VaultSettings], tuple[str, ...]] = lambda _settings: ()
     """Vault → public keys whose signatures count; empty: none is asked for."""
+    upkeep: Callable[[Site], Upkeep] | None = None
+    """Site → what verifies its backups and takes them away; None: backups are not kept here."""

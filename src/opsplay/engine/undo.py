@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opsplay.core.action import Shell, Write, from_data
+from opsplay.core.action import Erase, Shell, Write, from_data
 from opsplay.core.drivers import Facts
-from opsplay.core.errors import OpsplayError, StepFailed
+from opsplay.core.errors import InvalidInput, OpsplayError, StepFailed, VaultRefused
 from opsplay.core.event import Event
 from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.context import Context
 from opsplay.engine.door import RESTORE_POINT
+from opsplay.engine.erase_act import ledger_of
 from opsplay.engine.history import StageHistory, history_of
 from opsplay.engine.job import Job
+from opsplay.engine.lock import EXPIRY
+from opsplay.engine.restore_erasing import Forgetting
 
 
 def state_of(facts: Facts) -> dict[str, Any]:
@@ -68,20 +71,49 @@ def _covered(intent: Event) -> bool:
 def undo_stage(context: Context, stage: StageHistory, environment: str, run: str) -> None:
     """Undo one stage of `run`, newest change first, then put the restore point back and look.
 
-    What the restore point covers is undone by it, in one go. Raises StepFailed unless versions and
-    schema are again what they were when the stage began.
+    What the restore point covers is undone by it, in one go; who was erased since is erased again.
+    Raises StepFailed unless versions and schema are again what they were when the stage began;
+    VaultRefused, InvalidInput when the ledger of erasures cannot be relied on: nothing was undone.
     """
     saved = stage.restore_point
+    forgetting = _forgetting(context, stage, environment) if saved else None
     for intent in reversed(stage.intents):
         if intent.data["undo"] and not (saved and _covered(intent)):
             _undo(context, intent, stage, run, _script_of(intent.data["undo"]))
     if saved is not None:
         put_back = Shell(context.at(environment).cms.put_back())
-        _undo(context, saved, stage, run, put_back)
+        _undo(context, saved, stage, run, put_back, forgetting)
     _compare(context, stage, environment)
 
 
-def _undo(context: Context, event: Event, stage: StageHistory, run: str, act: Shell) -> None:
+def _forgetting(context: Context, stage: StageHistory, environment: str) -> Forgetting | None:
+    """Return what putting the restore point back owes to those who were erased since.
+
+    While the run that made it holds the lock, nobody can be erased but by that run itself: then
+    nothing is owed, and a site goes back without its vault.
+    """
+    site, saved_at = context.at(environment), stage.opened[RESTORE_POINT].at
+    held = stage.locked and context.tools.clock.now() - saved_at < EXPIRY
+    if not site.vault or (held and not any(map(_erases, stage.intents))):
+        return None
+    ledger = ledger_of(context.tools, site)
+    if not ledger.noted_since(saved_at):
+        return None
+    return Forgetting(ledger, saved_at, site, context.transport(environment))
+
+
+def _erases(intent: Event) -> bool:
+    return bool(intent.data["action"]["action"] == Erase.__name__)
+
+
+def _undo(
+    context: Context,
+    event: Event,
+    stage: StageHistory,
+    run: str,
+    act: Shell,
+    forgetting: Forgetting | None = None,
+) -> None:
     environment = str(event.data["environment"])
     what = event.data.get("what") or RESTORE_POINT
     clock = context.tools.clock
@@ -96,18 +128,22 @@ def _undo(context: Context, event: Event, stage: StageHistory, run: str, act: Sh
 
     job = context.job(environment, stage.name, intent.sequence, run)
     try:
-        _run_undo(job, act, result)
+        _run_undo(job, act, result, forgetting)
     finally:
         context.forget(environment)
 
 
-def _run_undo(job: Job, act: Shell, result: Callable[[str, str], None]) -> None:
+def _run_undo(
+    job: Job, act: Shell, result: Callable[[str, str], None], forgetting: Forgetting | None
+) -> None:
     try:
-        report = run_shell(job, act)
-    except StepFailed as error:
+        told = run_shell(job, act).told
+        if forgetting and (again := forgetting.erase()):
+            told = f"{told}\nerasure requests carried out again: {again}".strip()
+    except (StepFailed, VaultRefused, InvalidInput) as error:
         result("failed", str(error))
         raise
-    result("done", report.told)
+    result("done", told)
 
 
 def _script_of(data: Mapping[str, Any]) -> Shell:

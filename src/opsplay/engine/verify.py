@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from opsplay.core.errors import InvalidInput
+from opsplay.core.retention import verdict_locked_until
 from opsplay.core.snapshot import Snapshot
 from opsplay.core.vault import Vault
 from opsplay.core.verdict import COMPARED, LISTED, READ, WORD, Backup, Damage, Verdict
 from opsplay.engine.signature import SUFFIX, Signer
+from opsplay.engine.snapshots import MANIFEST
+from opsplay.engine.trust import Trust
 from opsplay.engine.verify_chain import broken_links, gone
-from opsplay.engine.verify_known import MANIFEST, Known, known, write_verdict
-from opsplay.engine.verify_listing import listing, unsigned
+from opsplay.engine.verify_known import Known, known, with_locks, write_verdict
+from opsplay.engine.verify_listing import listing
 from opsplay.engine.verify_read import Reading, read_through
 from opsplay.kit.clock import Clock
 
@@ -71,15 +74,29 @@ class Verification:
         if not LISTED <= level <= COMPARED:
             raise InvalidInput(f"--level {level}: levels to verify at are 1, 2 and 3")
         found = known(self.vault, self.site, self.trusted)
-        chosen = (found.find(snap),) if snap else found.backups
+        chosen = with_locks(self.vault, (found.find(snap),) if snap else found.backups)
         missing = listing(self.vault, chosen)
         broken = () if snap else links(self.vault, found, self.trusted)
-        deep = (chosen if snap else found.newest()) if level > LISTED else ()
+        newest = chosen if snap else found.newest(self._trust)
+        deep = {one.snapshot.key for one in newest}
         verdicts = tuple(
-            self._kept(one, self._verdict(one, missing, level if one in deep else LISTED))
+            self._kept(
+                one, self._verdict(one, missing, level if one.snapshot.key in deep else LISTED)
+            )
             for one in chosen
         )
         return Verified(self.site, verdicts, (*found.damage, *broken))
+
+    @property
+    def _trust(self) -> Trust:
+        return Trust(self.trusted, self.clock.now())
+
+    def _unsigned(self, one: Backup) -> tuple[Damage, ...]:
+        """Return the missing or foreign signature; without any key to trust, none is asked for."""
+        if self._trust.believes(one):
+            return ()
+        what = "is missing, or not by a key that this controller trusts"
+        return (Damage(one.snapshot.key + SUFFIX, what),)
 
     def _verdict(
         self, one: Backup, missing: Mapping[str, tuple[Damage, ...]], level: int
@@ -91,7 +108,7 @@ class Verification:
             manifest_sha256=one.manifest_sha256,
             level=LISTED,
             at=self.clock.now(),
-            damage=(*unsigned(one, self.trusted), *missing[one.snapshot.key]),
+            damage=(*self._unsigned(one), *missing[one.snapshot.key]),
             looked_at=f"{segments} objects, {one.snapshot.stored_bytes / 1e6:.1f} MB",
         )
         for deeper in range(READ, level + 1):
@@ -113,26 +130,33 @@ class Verification:
         before = [it for it in one.verdicts if (it.level, it.good) == (verdict.level, verdict.good)]
         recent = any(verdict.at - it.at < _OFTEN for it in before)
         if self.signer and not (recent and verdict.level == LISTED):
-            write_verdict(self.vault, one.snapshot.folder, verdict, self.signer)
+            until = verdict_locked_until(verdict.at, one.lock)
+            write_verdict(self.vault, one.snapshot.folder, verdict, self.signer, until)
         return verdict
 
 
 def links(vault: Vault, found: Known, trusted: Collection[str]) -> tuple[Damage, ...]:
-    """Return the broken links of the chain, and the manifests of which only a signature is left.
+    """Return the broken links of the chain, and the manifests that somebody hid.
 
-    A manifest that cannot be read is a link still, and is told elsewhere.
+    A signature of nothing is what a seal leaves that was cut short, and no damage, unless the
+    storage still has a manifest below it.
     """
-    written = gone(vault, found.site, found.objects.keys(), trusted)
-    taken = {one.manifest for record in written.values() for one in record}
     seals = {key for key in found.objects if MANIFEST.match(key.removesuffix(SUFFIX))}
-    alone = {key.removesuffix(SUFFIX) for key in seals} - seals - taken
-    what = "is missing, its signature is there: it was deleted, or never quite sealed"
-    missing = tuple(Damage(key, what) for key in sorted(alone))
-    return missing if found.damage else (*missing, *broken_links(found.backups, written))
+    alone = sorted({key.removesuffix(SUFFIX) for key in seals} - seals)
+    what = "is hidden: its signature is seen, and the storage still has it"
+    hidden = tuple(Damage(key, what) for key in alone if _held(vault, key))
+    written = gone(vault, found.site, found.objects.keys(), trusted)
+    return (*hidden, *broken_links(found.backups, written))
+
+
+def _held(vault: Vault, key: str) -> bool:
+    return any(one.key == key for one in vault.versions(key))
 
 
 def give_word(vault: Vault, one: Backup, signer: Signer, at: datetime, who: str) -> Verdict:
     """Store a person's word that a suspect backup is no damage; older ones may then go again."""
     verdict = Verdict(one.snapshot.site, one.snapshot.snap, one.manifest_sha256, WORD, at, by=who)
-    write_verdict(vault, one.snapshot.folder, verdict, signer)
+    (held,) = with_locks(vault, (one,))
+    until = verdict_locked_until(at, held.lock)
+    write_verdict(vault, one.snapshot.folder, verdict, signer, until)
     return verdict

@@ -1,5 +1,8 @@
 """The hash chain over all manifests of a site: each one vouches for the one sealed before it.
 
+Two that were sealed at the same time, of two environments, vouch for the same one, and the next
+vouches for both: a fork is no damage. Damage is a link to what is not there.
+
 What expiry takes away it writes down first, signed, so that a gap which it made is told from one
 that somebody else made. What the chain cannot show is the loss of the newest ones: nothing follows
 them yet. The lock and the journal stand for those.
@@ -19,7 +22,7 @@ from opsplay.core.vault import Vault
 from opsplay.core.verdict import Backup, Damage
 from opsplay.engine.signature import SUFFIX, Signer
 from opsplay.engine.snapshots import text
-from opsplay.engine.verify_known import signature_of
+from opsplay.engine.trust import signature_of
 from opsplay.kit.ids import run_id
 
 SCHEMA = 1
@@ -78,9 +81,9 @@ def _read(told: bytes, key: str) -> tuple[Gone, ...]:
 def broken_links(
     backups: Iterable[Backup], gone: Mapping[str, Iterable[Gone]]
 ) -> tuple[Damage, ...]:
-    """Return each manifest whose predecessor is neither there nor written down as expired.
+    """Return each manifest that follows one which is neither there nor written down as expired.
 
-    The first one of all has none, and says so.
+    The first one of all follows none, and says so.
     """
     every = tuple(backups)
     expired = {one.sha256 for record in gone.values() for one in record}
@@ -88,5 +91,5 @@ def broken_links(
     return tuple(
         Damage(one.snapshot.key, "follows a manifest that is not there any more, nor expired")
         for one in every
-        if one.snapshot.previous_snap_sha256 not in there | {""}
+        if not there.issuperset(one.snapshot.follows)
     )

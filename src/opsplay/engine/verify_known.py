@@ -7,7 +7,6 @@ and was given on this very manifest.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +15,15 @@ from datetime import UTC, datetime
 
 from opsplay.core.errors import UnreadableAnswer, VaultRefused
 from opsplay.core.retention import Held, Plan, fates
-from opsplay.core.snapshot import from_json, site_prefix
+from opsplay.core.snapshot import site_prefix
 from opsplay.core.vault import StoredObject, Vault
 from opsplay.core.verdict import Backup, Damage, Verdict
 from opsplay.core.verdict import from_json as verdict_from_json
 from opsplay.core.verdict import to_json as verdict_to_json
-from opsplay.engine.signature import SUFFIX, Signer, signed_by
-from opsplay.engine.snapshots import text
+from opsplay.engine.signature import SUFFIX, Signer
+from opsplay.engine.snapshots import MANIFEST, text
+from opsplay.engine.trust import Trust, sealed, signature_of
 
-MANIFEST = re.compile(r"v1/[^/]+/[^/]+/snap/[^/]+\.json\Z")
 VERDICT = re.compile(r"v1/[^/]+/[^/]+/verify/(.+)-L(\d)-\d{8}T\d{6,12}Z?\.json\Z")
 """A verdict's key, or a drill certificate's: (snapshot, level)."""
 _AT_ONCE = 8
@@ -54,9 +53,10 @@ class Known:
             next_command=f"invoke backups {self.site}",
         )
 
-    def newest(self) -> tuple[Backup, ...]:
-        """Return the newest backup of each environment that is signed by somebody trusted."""
-        found = {one.snapshot.environment: one for one in self.backups if one.signer}
+    def newest(self, trust: Trust) -> tuple[Backup, ...]:
+        """Return the newest backup of each environment that counts, by name as `last` is."""
+        counting = sorted(self.backups, key=lambda one: one.snapshot.snap)
+        found = {one.snapshot.environment: one for one in counting if not trust.doubt(one)}
         return tuple(found.values())
 
 
@@ -80,7 +80,11 @@ def known(
     keys = [key for key in objects if MANIFEST.match(key)]
     verdicts = _verdicts(vault, objects, trusted)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        read = tuple(pool.map(lambda key: _sealed(vault, objects, key, trusted), keys))
+        read = tuple(
+            pool.map(
+                lambda key: sealed(vault, objects[key], trusted, seen=key + SUFFIX in objects), keys
+            )
+        )
     damage = tuple(one for one in read if isinstance(one, Damage))
     backups = [
         replace(
@@ -136,36 +140,6 @@ def held(one: Backup) -> Held:
         suspect=one.suspect,
         verified=proved.level if proved else 0,
     )
-
-
-def _sealed(
-    vault: Vault, objects: Mapping[str, StoredObject], key: str, trusted: Collection[str]
-) -> Backup | Damage:
-    told = text(vault, key)
-    try:
-        snapshot = from_json(told, key)
-    except UnreadableAnswer as error:
-        return Damage(key, f"cannot be read: {error.what}")
-    if snapshot.key != key:
-        return Damage(key, f"is the manifest of another backup: {snapshot.key}")
-    return Backup(
-        snapshot=snapshot,
-        manifest_sha256=hashlib.sha256(told).hexdigest(),
-        stored=objects[key].modified or _LONG_AGO,
-        signer=signature_of(vault, key, told, trusted, seen=key + SUFFIX in objects),
-    )
-
-
-def signature_of(
-    vault: Vault, key: str, told: bytes, trusted: Collection[str], *, seen: bool = True
-) -> str:
-    """Return the trusted key that signed what lies under `key`; empty: none did."""
-    if not seen or not trusted:
-        return ""
-    try:
-        return signed_by(told, text(vault, key + SUFFIX), trusted)
-    except VaultRefused:
-        return ""  # there is no signature
 
 
 def _verdicts(

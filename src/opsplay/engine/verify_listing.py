@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from opsplay.core.snapshot import Segment, Snapshot
 from opsplay.core.vault import StoredObject, Vault
 from opsplay.core.verdict import Backup, Damage
-from opsplay.engine.signature import SUFFIX
 
 _AT_ONCE = 8
 _SLACK = timedelta(seconds=1)
@@ -52,11 +51,3 @@ def difference(segment: Segment, told: StoredObject | None) -> str:
         why = f": version {told.version_id} hides {segment.version_id}" if again else ""
         return f"is locked {until}, not until {wanted:%Y-%m-%d}{why}"
     return ""  # another version of the same bytes, locked as long, is as good
-
-
-def unsigned(backup: Backup, trusted: Collection[str]) -> tuple[Damage, ...]:
-    """Return the missing or foreign signature; without any key to trust, none is asked for."""
-    if backup.signer or not trusted:
-        return ()
-    what = "is missing, or not by a key that this controller trusts"
-    return (Damage(backup.snapshot.key + SUFFIX, what),)

@@ -106,14 +106,13 @@ def _just_made(directory: Path) -> bool:
 
 
 def _started(directory: Path, wp_cli: Path | None) -> ScratchStack:
-    port = servers.free_port()
     home = directory / "home"
     root = home / "htdocs"
     for place in (root, home / "bin", home / "tmp", home / "logs"):
         place.mkdir(parents=True)
     walls.write(directory, home / "bin", wp_cli)
     password = secrets.token_hex(16)
-    servers.start(directory, root, port, password)
+    port = servers.start(directory, root, password)
     url = f"http://127.0.0.1:{port}"
     log = str(home / "logs" / "php-error.log")
     transport = ScratchTransport(directory)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
-import socket
 from pathlib import Path
 
 from opsplay.core.errors import LabBroken
 from opsplay.lab import database as lab_database
 from opsplay.lab import scratch_walls as walls
 from opsplay.lab.commands import run
-from opsplay.lab.listening import answers, answers_on_socket
+from opsplay.lab.listening import answers, answers_on_socket, free
 from opsplay.lab.processes import Daemon, Processes
 from opsplay.lab.web import fpm_program
 
 SOCKET = "db/mysqld.sock"
+_PORTS = range(23000, 30000)
+"""Between the ports of labs and those that the kernel gives to outgoing connections."""
+_TRIES = 20
 _PROGRAMS = {
     "mariadbd": "mariadb-server",
     "mariadb": "mariadb-client",
@@ -41,22 +44,32 @@ def insist_on_programs() -> None:
         )
 
 
-def free_port() -> int:
-    """Return a port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def start(directory: Path, root: Path, password: str) -> int:
+    """Start all three, with an empty database `scratch`; return the web server's port.
 
-
-def start(directory: Path, root: Path, port: int, password: str) -> None:
-    """Start all three, with an empty database `scratch`. Raises LabBroken."""
+    Raises LabBroken.
+    """
     for name in ("db", "web", "logs", "tmp"):
         (directory / name).mkdir(mode=0o700)
     _install(directory)
     (directory / "web" / "php-fpm.conf").write_text(_fpm(directory))
-    (directory / "web" / "nginx.conf").write_text(_nginx(directory, root, port))
-    Processes(directory).start([_database(directory), _php(directory), _web(directory, port)])
+    Processes(directory).start([_database(directory), _php(directory)])
     _admit(directory, password)
+    return _listening(directory, root)
+
+
+def _listening(directory: Path, root: Path) -> int:
+    """Start the web server on a port that nobody listens on; who loses a race for it tries another."""
+    for port in filter(free, random.sample(_PORTS, _TRIES)):
+        (directory / "web" / "nginx.conf").write_text(_nginx(directory, root, port))
+        try:
+            Processes(directory).start([_web(directory, port)])
+        except LabBroken:
+            if free(port):
+                raise  # it died of something else
+        else:
+            return port
+    raise LabBroken("others took every port that a scratch environment tried to listen on")
 
 
 def _install(directory: Path) -> None:
@@ -114,7 +127,8 @@ def _web(directory: Path, port: int) -> Daemon:
     nginx = shutil.which("nginx", path=walls.PATH) or "nginx"
     log, configuration = directory / "logs/nginx.log", directory / "web/nginx.conf"
     words = (nginx, "-e", str(log), "-c", str(configuration))
-    return Daemon("web", words, lambda: answers(port))
+    listens = directory / "web/nginx.pid"  # written once it does: another may answer there
+    return Daemon("web", words, lambda: listens.exists() and answers(port))
 
 
 def _fpm(directory: Path) -> str:

@@ -52,6 +52,7 @@ def _site(
         identity=secret(identity["secret"], repository) if identity else None,
         language=data.get("language", "en"),
         plan=data.get("plan", "essentiel"),
+        keep_years=data.get("keep_years", 0),
         promises=data.get("promises", {}),
         contacts=tuple(data.get("contacts", ())),
         vars={**data.get("vars", {}), **extra_vars},

@@ -99,6 +99,14 @@ def site() -> Schema:
             "default": "essentiel",
             "description": "The client's maintenance plan.",
         },
+        "keep_years": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 30,
+            "description": "Years that the first full backup of each year is kept, by contract;"
+            " left out: no longer than the plan keeps anything.",
+            "examples": [5],
+        },
         "vault": _open(text("Where this site's backups go: a name under `vaults`.", "offsite")),
         "vars": free("Variables for templates in playbooks."),
         "promises": promises(),

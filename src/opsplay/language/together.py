@@ -16,6 +16,12 @@ from opsplay.language.scopes import scope
 from opsplay.language.sites import select_sites
 from opsplay.language.suggest import did_you_mean
 
+_IN_VAULT = {
+    "backup": "to back up to",
+    "verify_backups": "whose backups could be verified",
+    "expire_backups": "whose backups could expire",
+}
+
 
 def check_together(playbook: Playbook, inventory: Inventory, limit: str = "") -> tuple[Site, ...]:
     """Return the sites that the playbook is for, narrowed by `limit`.
@@ -98,8 +104,8 @@ def _no_environment(stage: Stage, site: Site) -> Problem:
 
 def _vault(stage: Stage, site: Site) -> Iterator[Problem]:
     for declaration in stage.steps:
-        if declaration.kind == "backup" and not site.vault:
-            cause = f"site {site.name} has no vault to back up to"
+        if declaration.kind in _IN_VAULT and not site.vault:
+            cause = f"site {site.name} has no vault {_IN_VAULT[declaration.kind]}"
             yield say(declaration.place, cause, "add 'vault: NAME' to the site")
 
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from opsplay.core.event import Event, State
+from opsplay.kit.wording import counted
 from opsplay.reports.ink import Ink
-from opsplay.reports.words import QUIET, brief, counted, state_ink, widest
+from opsplay.reports.words import QUIET, brief, state_ink, widest
 
 _INDENT = "    "
 

@@ -6,62 +6,124 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from opsplay.core.event import State
 from opsplay.core.verdict import Backup, Damage, Shelf, Verdict
-from opsplay.reports.words import ago, counted, moment_text, size, state_text
+from opsplay.kit.wording import counted, size
+from opsplay.reports.words import QUIET, ago, moment_text, state_text
 
 _NONE = "no backups yet; make one: invoke run playbooks/backup.yaml"
-_COLUMNS = (
-    "site", "snapshot", "age", "from", "holds", "kind", "size", "added", "verified", "locked until",
-    "remarks",
-)  # fmt: skip
+_HEAD = ("snapshot", "age", "size", "added", "verified", "lock ends")
 _RIGHT = frozenset({"size", "added"})
-_FOLDS = frozenset({"holds", "remarks"})
+_GAP = "  "
+_UNASKED = "no key is trusted here: nobody checked who sealed these (.opsplay/keys/allowed_signers)"
 
 
 def backups_table(shelves: Iterable[Shelf], now: datetime) -> RenderableType:
-    """Return the table, by site, newest first, with alarms below; a sentence when there is none."""
+    """Return the backups by site, newest first, with alarms below; a sentence when there is none.
+
+    80 columns are enough: what is special about a backup stands on lines of its own below it.
+    """
     every = sorted(shelves, key=lambda one: one.site)
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-    for name in _COLUMNS:
-        justify: Any = "right" if name in _RIGHT else "left"
-        table.add_column(name, no_wrap=name not in _FOLDS, justify=justify)
+    rows = [_HEAD, *(_row(one, now) for shelf in every for one in shelf.backups)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown: list[RenderableType] = [_line(_HEAD, widths, QUIET)]
     for shelf in every:
-        for one in reversed(shelf.backups):
-            table.add_row(*_row(one, shelf, now))
-    return Group(table if table.row_count else Text(_NONE), *_warnings(every))
+        shown += _shelf(shelf, widths, now) if shelf.backups else []
+    table = shown if len(shown) > 1 else [Text(_NONE)]
+    return Group(*table, *_drills(every, now), *_warnings(every))
 
 
-def _row(one: Backup, shelf: Shelf, now: datetime) -> tuple[str, ...]:
+def _shelf(shelf: Shelf, widths: Sequence[int], now: datetime) -> Iterable[RenderableType]:
+    usual = _cms(shelf.backups[-1])
+    yield Text.assemble((shelf.site, "bold"), _visible(f"{_GAP}{usual}, plan {shelf.plan}"))
+    if not shelf.signed:
+        yield _below(_UNASKED, "bold")
+    for one in reversed(shelf.backups):
+        yield _line(_row(one, now), widths, "red" if one.damage else "")
+        for warning in _doubts(one):
+            yield _below(warning, "bold red")
+        if remarks := ", ".join(_remarks(one, usual)):
+            yield _below(remarks, QUIET)
+
+
+def _row(one: Backup, now: datetime) -> tuple[str, ...]:
     snapshot, lock = one.snapshot, one.lock
     return (
-        snapshot.site, snapshot.snap, ago(snapshot.started_at, now), snapshot.environment,
-        " + ".join(snapshot.parts), "full" if snapshot.kind == "full" else "changes",
-        size(snapshot.stored_bytes), size(snapshot.added_bytes), _verified(one, now),
-        f"{lock:%Y-%m-%d}" if lock and lock > now else "–", ", ".join(_remarks(one, shelf)),
-    )  # fmt: skip
+        snapshot.snap,
+        _age(snapshot.started_at, now),
+        size(snapshot.stored_bytes),
+        size(snapshot.added_bytes),
+        _verified(one, now),
+        f"{lock:%Y-%m-%d}" if lock and lock > now else "–",
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
+    padded = (
+        cell.rjust(width) if name in _RIGHT else cell.ljust(width)
+        for name, cell, width in zip(_HEAD, cells, widths, strict=True)
+    )
+    return Text(_visible((_GAP + _GAP.join(padded)).rstrip()), style)
+
+
+def _below(text: str, style: str) -> Padding:
+    return Padding(Text(_visible(text), style), (0, 0, 0, 2 * len(_GAP)), expand=False)
+
+
+def _visible(text: str) -> str:
+    """Return a text without what a terminal obeys: a stranger may have written the manifest."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
+def _age(moment: datetime, now: datetime) -> str:
+    if moment > now:
+        return "future"
+    return ago(moment, now).removesuffix(" ago").replace("just now", "now")
 
 
 def _verified(one: Backup, now: datetime) -> str:
     if one.damage:
         return "DAMAGED"
-    return f"level {one.proved.level}, {ago(one.proved.at, now)}" if one.proved else "never"
+    if not one.proved:
+        return "never"
+    return f"level {one.proved.level}, {_age(one.proved.at, now)}"
 
 
-def _remarks(one: Backup, shelf: Shelf) -> Iterable[str]:
+def _doubts(one: Backup) -> Iterable[str]:
     if one.suspect:
-        yield "SUSPECT"
-    if shelf.signed and not one.signer:
-        yield "not signed by a key that is trusted here"
-    if one.snapshot.label:
-        yield one.snapshot.label
-    cms = one.snapshot.cms
-    yield f"{cms.name} {cms.version}".strip()
+        yield f"SUSPECT: {'; '.join(one.snapshot.suspect)}"
+    if one.doubt:
+        yield f"DOES NOT COUNT: it {one.doubt}"
+
+
+def _remarks(one: Backup, usual: str) -> Iterable[str]:
+    """Yield what is not the same for nearly all: what is not said is an increment of production."""
+    snapshot = one.snapshot
+    if snapshot.environment != "production":
+        yield f"of {snapshot.environment}"
+    if len(snapshot.parts) == 1:
+        yield f"{snapshot.parts[0]} only"
+    if snapshot.kind == "full" and "files" in snapshot.parts:
+        yield "full"
+    if snapshot.label:
+        yield snapshot.label
+    if _cms(one) != usual:
+        yield _cms(one)
+
+
+def _cms(one: Backup) -> str:
+    return f"{one.snapshot.cms.name} {one.snapshot.cms.version}".strip()
+
+
+def _drills(shelves: Sequence[Shelf], now: datetime) -> Iterable[Text]:
+    """Yield how each promise of drills stands; one that is broken is among the alarms."""
+    for shelf in shelves:
+        if shelf.drills and not shelf.drills.overdue(now):
+            yield state_text(State.OK).append(f"  {shelf.site}: {shelf.drills.told(now)}")
 
 
 def _warnings(shelves: Sequence[Shelf]) -> Iterable[Text]:
@@ -83,6 +145,21 @@ def alarms_data(shelves: Iterable[Shelf]) -> list[dict[str, str]]:
         {"site": shelf.site, "told": told}
         for shelf in shelves
         for told in (*shelf.alarms, *map(str, shelf.damage))
+    ]
+
+
+def drills_data(shelves: Iterable[Shelf], now: datetime) -> list[dict[str, Any]]:
+    """Return how the promises of drills stand, as JSON-ready data."""
+    return [
+        {
+            "site": shelf.site,
+            "every": one.every,
+            "last": one.last.isoformat() if one.last else None,
+            "due": one.due.isoformat() if one.due else None,
+            "overdue": one.overdue(now),
+        }
+        for shelf in shelves
+        if (one := shelf.drills)
     ]
 
 

@@ -14,8 +14,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from opsplay.core.certificate import Certificate, Check, Promise, Told, say
+from opsplay.kit.wording import size
 from opsplay.reports.certificate_words import LABELS, SENTENCES, day_and_hour, spoken
-from opsplay.reports.words import size
 
 if TYPE_CHECKING:
     from jinja2 import Template

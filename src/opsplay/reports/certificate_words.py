@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from opsplay.core.certificate import WORDS, span
+from opsplay.core.certificate import WORDS
+from opsplay.kit.wording import about
 
 _EN: Mapping[str, str] = {
     "title": "Restore drill certificate",
@@ -186,7 +187,7 @@ def spoken(seconds: float, language: str) -> str:
     >>> spoken(259200, "fr"), spoken(6.24, "fr")
     ('3 j', '6,2 s')
     """
-    text = span(seconds)
+    text = about(seconds)
     return text.replace(" d", " j").replace(".", ",") if language == "fr" else text
 
 

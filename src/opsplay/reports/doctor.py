@@ -9,7 +9,8 @@ from rich.text import Text
 
 from opsplay.core.event import State
 from opsplay.core.finding import Finding
-from opsplay.reports.words import QUIET, counted, state_text, widest
+from opsplay.kit.wording import counted
+from opsplay.reports.words import QUIET, state_text, widest
 
 
 def findings_text(findings: Iterable[Finding]) -> Text:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from opsplay.core.certificate import span
 from opsplay.core.event import Event
+from opsplay.kit.wording import about
 from opsplay.reports.ink import Ink
 
 _INDENT = "    "
@@ -27,15 +27,15 @@ def measured(data: Mapping[str, Any]) -> str:
     """Return what a drill measured, beside what was promised."""
     aims = (("back after", "rto"), ("data", "rpo"))
     if data["restore"] != "restored":
-        return f"restore {data['restore']} after {span(float(data['seconds']))}"
+        return f"restore {data['restore']} after {about(float(data['seconds']))}"
     return ", ".join(_beside(word, data[name], name) for word, name in aims)
 
 
 def _beside(word: str, promise: Mapping[str, Any], name: str) -> str:
     old = " old" if name == "rpo" else ""
     aim = promise["promised"]
-    told = f" (promised {span(float(aim))})" if aim is not None else ""
-    return f"{word} {span(float(promise['measured']))}{old}{told}"
+    told = f" (promised {about(float(aim))})" if aim is not None else ""
+    return f"{word} {about(float(promise['measured']))}{old}{told}"
 
 
 def verdict(data: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from opsplay.core.erasure import Applied, Entry, Erasure
-from opsplay.reports.words import counted, moment_text
+from opsplay.kit.wording import counted
+from opsplay.reports.words import moment_text
 
 Ledgers = Mapping[str, Sequence[Entry]]
 

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from opsplay.core.event import State
 from opsplay.core.vault import StoredObject
-from opsplay.core.verdict import Backup, Damage
-from opsplay.reports.words import QUIET, counted, size, state_text
+from opsplay.core.verdict import Backup
+from opsplay.kit.wording import counted, size
+from opsplay.reports.words import QUIET, state_text
 
 
 class Freed(Protocol):
@@ -71,12 +72,3 @@ def expiry_data(backups: Iterable[Backup], objects: Iterable[Freed]) -> dict[str
             {"key": one.version.key, "bytes": one.version.bytes, "why": one.why} for one in objects
         ],
     }
-
-
-def remarks(
-    unclear: Iterable[Damage], unknown: Iterable[str], refused: Iterable[Damage]
-) -> list[str]:
-    """Return what a person has to look at."""
-    told = [f"{one}: everything of its month stays" for one in unclear]
-    told += [f"{key} is not opsplay's, and is left alone" for key in unknown]
-    return told + [str(one) for one in refused]

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opsplay.core.event import State
+from opsplay.kit.wording import counted
 from opsplay.reports.ink import Ink
 from opsplay.reports.story import RunStory
-from opsplay.reports.words import QUIET, STYLES, SYMBOLS, counted, first_line, from_to, state_ink
+from opsplay.reports.words import QUIET, STYLES, SYMBOLS, first_line, from_to, state_ink
 
 MANY = 12
 """From so many sites on each has one line, in plans, while it runs, and at the end."""

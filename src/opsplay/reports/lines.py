@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import Event, State
+from opsplay.kit.wording import counted, span
 from opsplay.reports.approvals import answer_text, items, minute
 from opsplay.reports.drills import measured, reasons, verdict
 from opsplay.reports.fleet import MANY
@@ -17,11 +18,9 @@ from opsplay.reports.story import only_looks
 from opsplay.reports.words import (
     QUIET,
     STATE_WIDTH,
-    counted,
     first_line,
     from_to,
     last_lines,
-    span,
     state_ink,
     widest,
 )
@@ -146,6 +145,9 @@ class Lines:
         error = first_line(str(event.data.get("error", "")))
         yield _line(event, f"again in {wait} (attempt {event.data.get('attempt')} failed: {error})")
 
+    def alarm(self, event: Event) -> Iterator[Line]:
+        yield _line(event, f"WARNING: {event.data['told']}")
+
     def step_finished(self, event: Event) -> Iterator[Line]:
         data = event.data
         title = f"{data.get('stage')} › {data.get('name') or data.get('kind')}"
@@ -258,7 +260,11 @@ def _with_detail(text: str, event: Event) -> str:
 
 
 _Writer: TypeAlias = Callable[[Lines, Event], Iterator[Line]]
-_OF_MANY: dict[str, _Writer] = {"result": Lines.remember, "site_finished": Lines.site_of_many}
+_OF_MANY: dict[str, _Writer] = {
+    "result": Lines.remember,
+    "site_finished": Lines.site_of_many,
+    "alarm": Lines.alarm,
+}
 _WRITERS: dict[str, _Writer] = {
     "run_started": Lines.run_started,
     "run_resumed": Lines.run_resumed,
@@ -268,6 +274,7 @@ _WRITERS: dict[str, _Writer] = {
     "intent": Lines.intent,
     "result": Lines.result,
     "retry": Lines.retry,
+    "alarm": Lines.alarm,
     "step_finished": Lines.step_finished,
     "approval_asked": Lines.approval_asked,
     "approved": Lines.answered,

@@ -21,8 +21,9 @@ from rich.table import Table
 from rich.text import Text
 
 from opsplay.core.event import Event
+from opsplay.kit.wording import counted, size, span
 from opsplay.reports.lines import Line, Lines
-from opsplay.reports.words import QUIET, STYLES, SYMBOLS, counted, from_to, size, span
+from opsplay.reports.words import QUIET, STYLES, SYMBOLS, from_to
 
 _BAR = 16
 _BREATH = 0.25

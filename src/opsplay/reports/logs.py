@@ -13,21 +13,13 @@ from rich.text import Text
 
 from opsplay.core.event import Event, State
 from opsplay.journal import RunSummary
+from opsplay.kit.wording import counted, span
 from opsplay.reports.approvals import answer_text, items, minute
 from opsplay.reports.drills import drilled
 from opsplay.reports.ink import Ink
 from opsplay.reports.lines import Lines, meaning
 from opsplay.reports.story import ActStory, RunStory, SiteStory, StepStory
-from opsplay.reports.words import (
-    QUIET,
-    ago,
-    counted,
-    from_to,
-    last_lines,
-    moment_text,
-    span,
-    state_text,
-)
+from opsplay.reports.words import QUIET, ago, from_to, last_lines, moment_text, state_text
 
 _BAD = frozenset({State.FAILED, State.UNREACHABLE, State.ROLLED_BACK, State.UNKNOWN})
 

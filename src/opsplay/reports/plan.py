@@ -9,17 +9,9 @@ from typing import Any
 from rich.text import Text
 
 from opsplay.core.event import State
+from opsplay.kit.wording import counted
 from opsplay.reports.fleet import trips
-from opsplay.reports.words import (
-    QUIET,
-    STYLES,
-    SYMBOLS,
-    counted,
-    from_to,
-    last_lines,
-    state_text,
-    widest,
-)
+from opsplay.reports.words import QUIET, STYLES, SYMBOLS, from_to, last_lines, state_text, widest
 
 
 def plan_text(

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from opsplay.core.event import State
 from opsplay.core.schedule import Slot, Standing, Start
-from opsplay.reports.words import QUIET, ago, counted, state_text
+from opsplay.kit.wording import counted
+from opsplay.reports.words import QUIET, ago, state_text
 
 OVERDUE = "overdue"
 _NONE = Text("no playbook has a schedule; add one, such as: schedule: quarterly")

@@ -70,6 +70,7 @@ class SiteStory:
     """What was taken back, in the order in which it was."""
     rollback_reason: str = ""
     retries: int = 0
+    alarms: tuple[str, ...] = ()
     undoing: tuple[str, str] = ("", "")
     """What is being taken back just now, and in which environment."""
     waiting: Mapping[str, Any] = field(default_factory=dict)
@@ -196,6 +197,8 @@ def _site(site: SiteStory, event: Event, stage: tuple[str, str]) -> SiteStory:  
             news["acts"] = _with_act(site.acts, data.get("intent"), **_result(data))
         case "retry":
             news["retries"] = site.retries + 1
+        case "alarm":
+            news["alarms"] = (*site.alarms, _word(event, "told"))
         case "step_finished":
             news["steps"] = _with_step(site.steps, _step(event, stage))
         case "waiting":
@@ -241,10 +244,7 @@ def _undone(site: SiteStory, data: Mapping[str, Any]) -> dict[str, Any]:
         for act in site.acts
         if act.covered and act.environment == environment and act.outcome
     ]
-    sequences = {act.sequence for act in taken}
-    acts = tuple(
-        replace(act, undone="done") if act.sequence in sequences else act for act in site.acts
-    )
+    acts = tuple(replace(act, undone="done") if act in taken else act for act in site.acts)
     back = [f"{act.what} (back to {act.before})" if act.before else act.what for act in taken]
     return {"acts": acts, "put_back": (*site.put_back, *(back or [what])), "undoing": ("", "")}
 
@@ -268,7 +268,7 @@ def _act(event: Event, stage: tuple[str, str]) -> ActStory:
 
 def only_looks(intent: Mapping[str, Any]) -> bool:
     """Return whether the act of an intent's data changes nothing."""
-    return bool((intent.get("action") or {}).get("action") == "Visit")
+    return (intent.get("action") or {}).get("action") in {"Visit", "Verify"}
 
 
 def _with_act(acts: tuple[ActStory, ...], sequence: Any, **news: Any) -> tuple[ActStory, ...]:

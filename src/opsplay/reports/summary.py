@@ -7,23 +7,14 @@ from itertools import islice
 
 from opsplay.core.errors import ExitStatus
 from opsplay.core.event import State
+from opsplay.kit.wording import counted, size, span
 from opsplay.reports.approvals import minute
 from opsplay.reports.drills import drilled
 from opsplay.reports.fleet import MANY, names, states_line, trips, untouched
 from opsplay.reports.ink import Ink
 from opsplay.reports.lines import meaning
 from opsplay.reports.story import ActStory, RunStory, SiteStory
-from opsplay.reports.words import (
-    QUIET,
-    brief,
-    counted,
-    first_line,
-    last_lines,
-    size,
-    span,
-    state_ink,
-    widest,
-)
+from opsplay.reports.words import QUIET, brief, first_line, last_lines, state_ink, widest
 
 _INDENT = "    "
 _MOST = 50
@@ -52,7 +43,9 @@ def _worth_telling(story: RunStory) -> Iterator[SiteStory]:
     bad = (
         site
         for site in story.sites.values()
-        if site.state not in calm or any(facts.get("suspect") for facts in site.snapshots)
+        if site.state not in calm
+        or site.alarms
+        or any(facts.get("suspect") for facts in site.snapshots)
     )
     return islice(bad, _MOST)
 
@@ -64,6 +57,8 @@ def _site(site: SiteStory) -> Iterator[Ink]:
         yield Ink(f"{_INDENT}backup {facts['snapshot']}, {size(float(facts['bytes']))}")
         for reason in facts.get("suspect", ()):
             yield Ink(f"{_INDENT}WARNING: the site looks damaged: {reason}", "bold red")
+    for told in site.alarms:
+        yield Ink(f"{_INDENT}WARNING: {told}", "bold red")
     if site.downtime_seconds:
         yield Ink(f"{_INDENT}visitors were kept out for {span(site.downtime_seconds)}")
     for drill in site.drills:

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from opsplay.core.enforcement import Enforced, broken, weak
 from opsplay.core.event import State
-from opsplay.reports.words import QUIET, STYLES, SYMBOLS, counted
+from opsplay.kit.wording import counted
+from opsplay.reports.words import QUIET, STYLES, SYMBOLS
 
 if TYPE_CHECKING:
     from opsplay.core.enforcement import Probed, SetUp

@@ -37,7 +37,6 @@ STYLES: dict[str, str] = {
 QUIET = "bright_black"
 STATE_WIDTH = max(len(state) for state in State) + 2
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_KILO = 1000
 
 
 def state_ink(state: str, *, padded: bool = True) -> Ink:
@@ -49,37 +48,6 @@ def state_ink(state: str, *, padded: bool = True) -> Ink:
 def state_text(state: str, *, padded: bool = True) -> Text:
     """Return the same for what is laid out by rich."""
     return state_ink(state, padded=padded).__rich__()
-
-
-def span(seconds: float) -> str:
-    """Return a length of time as a person says it.
-
-    >>> [span(one) for one in (0.04, 6.24, 63, 3725, 200000)]
-    ['0.0 s', '6.2 s', '1 min 03 s', '1 h 02 min', '2 d 7 h']
-    """
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    if whole < _HOUR:
-        return f"{whole // 60} min {whole % 60:02} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // 60:02} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in decimal units, as storage is sold.
-
-    >>> [size(one) for one in (12, 4200, 1_250_000, 10_000_000_000)]
-    ['12 B', '4.2 kB', '1.2 MB', '10.0 GB']
-    """
-    if count < _KILO:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        count /= _KILO
-        if count < _KILO or unit == "TB":
-            break
-    return f"{count:.1f} {unit}"
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -138,15 +106,6 @@ def first_line(text: str, most: int = 200) -> str:
     if rest or len(line) > most:
         return line[:most].rstrip(" :") + " …"
     return line
-
-
-def counted(count: int, one: str, several: str = "") -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "site"), counted(2, "site"), counted(0, "retry", "retries")
-    ('1 site', '2 sites', '0 retries')
-    """
-    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def widest(words: Iterable[str], least: int = 0) -> int:

@@ -25,6 +25,7 @@ class RestoreDrill(Step[None], kind="restore_drill"):
     convergent: ClassVar[bool] = False
     when_unknown: ClassVar[Literal["rerun", "probe", "ask"]] = "rerun"
     observes: ClassVar[bool] = True
+    on_host: ClassVar[bool] = False
 
     snapshot: str = param(
         "Which snapshot, as `invoke backups` names it; `last`: the newest good one.",

@@ -64,17 +64,10 @@ last_line() {
     rm -rf "$watch"
 }
 
-# Ends well only when mysqldump did and its last line has been seen to pass.
+# Whoever reads the dump looks for its last line: a copy of each byte, for us to look as well, would
+# cost a quarter of the time that dumping takes.
 dump() {
-    watch_end
-    {
-        (first_line) && dump_tables
-        echo $? >"$watch/status"
-    } | tee "$watch/copy"
-    status=$(cat "$watch/status")
-    last_line
-    [ "$status" = 0 ] || fail "the database could not be dumped (status $status)"
-    case $end in *'Dump completed'*) ;; *) fail "the dump of the database has no end: it is not complete" ;; esac
+    (first_line) && dump_tables || fail "the database could not be dumped (status $?)"
 }
 
 # A dump of production must not land in production's own tables because staging's wp-config.php,

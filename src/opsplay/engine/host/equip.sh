@@ -16,9 +16,12 @@ abort() { say "ABORT $*"; exit 1; }
 first_line() { sed -n 1p "$1" 2>/dev/null; }
 has() { command -v "$1" >/dev/null 2>&1; }
 quiet_php() { php -d display_errors=stderr -d log_errors=0 -d opcache.enable_cli=0 "$@"; }
-bytes() { echo $(($(wc -c <"$1"))); }
+bytes() { counted=$(wc -c <"$1") && echo $((counted)); }
 
 rm -rf "${d%@*}"@* 2>/dev/null # may fail where an older attempt is still writing: it removes its own
+for left in "${d%@*}"+*@*; do # of a second lane; one that begins beside us just now stays
+    kill -0 "${left##*@}" 2>/dev/null || rm -rf "$left"
+done
 why=$(mkdir -p "$d" 2>&1) || abort "the spool $d cannot be made: $why"
 # Whatever still runs for us is ended with us: whoever waits for a pipe's other end would wait for ever.
 trap '[ -z "$pids$sender" ] || { trap "" TERM; kill 0 2>/dev/null; }; rm -rf "$d"' EXIT

@@ -15,6 +15,6 @@ else
     sum() { php -d display_errors=stderr -r "$hash_php"; }
 fi
 {
-    gzip -dc | sum
+    { gzip -dc || kill $$; } | sum # half a list must not pass for the whole
     echo "end $?"
 } | gzip -1 -c

@@ -26,10 +26,16 @@ existing() {
 }
 free_below() { df -Pk "$(existing "$1")" | awk 'NR == 2 { print $4 }'; }
 disk_of() { df -Pk "$(existing "$1")" | awk 'NR == 2 { print $1, $NF }'; }
+# Ends the script if it cannot be found out: the next one might get another answer, and leave things behind.
+same_disk() {
+    one=$(disk_of "$1") other=$(disk_of "$2")
+    [ -n "$one" ] && [ -n "$other" ] || { echo "the disks of $1 and $2 cannot be found out" >&2; exit 1; }
+    [ "$one" = "$other" ]
+}
 
 # A rename puts the tree into place at once; that needs one disk.
 tree=$spool/tree
-[ "$(disk_of "$spool")" = "$(disk_of "${root%/*}/")" ] || tree=$root.opsplay-restore/tree
+same_disk "$spool" "${root%/*}/" || tree=$root.opsplay-restore/tree
 
 has() { command -v "$1" >/dev/null 2>&1; }
 # openssl hashes with the processor's own instructions, up to 8 times as fast as sha256sum.

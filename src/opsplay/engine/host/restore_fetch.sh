@@ -48,6 +48,7 @@ segment() {
         http=$(lines | get "$d/segment.$1" 3<&- 4>&-)
         status=$?
         sum=$(sha256 <"$d/segment.$1") 2>/dev/null || sum=none
+        touch "$spool" # its age tells whether anybody still goes on with it
         [ "$sum" != "$wanted" ] || return 0
         why="$status ${http:-000} $sum $(sed -n 1p "$d/err.get" 2>/dev/null)"
         rm -f "$d/segment.$1"
@@ -91,11 +92,15 @@ whole_dump() {
         { why="the dump does not end with its own last line: it is cut off"; return 1; }
 }
 
+# What is not in the archive is no failure here: `prove` names it. With --same-order tar calls all that
+# stands behind the first missing name missing, too.
 into_tree() {
     if tar --version 2>/dev/null | grep -q 'GNU tar'; then
         listed "$stream" | awk -F"$tab" '{ print $4 == "." ? "." : "./" $4 }' >"$d/names"
         # --same-order: with thousands of names tar would look through all of them for each file.
-        tar -C "$tree" -xpf - --numeric-owner --no-recursion $in_order -T "$d/names"
+        tar -C "$tree" -xpf - --numeric-owner --no-recursion $in_order -T "$d/names" 2>"$d/said" && return
+        grep -q ': Not found in archive$' "$d/said" || { cat "$d/said" >&2; return 1; }
+        ! grep -v -e ': Not found in archive$' -e ': Exiting with failure status' "$d/said" >&2
     else
         all=${tree%/*}/all.$stream
         rm -rf "$all" && mkdir "$all" && tar -C "$all" -xf - && by_name && rm -rf "$all"
@@ -107,12 +112,13 @@ by_name() {
     listed "$stream" | while IFS=$tab read -r _ _ sort path; do
         name_of "$path"
         from=$all${name#"$tree"}
+        [ -e "$from" ] || [ -L "$from" ] || continue
         if [ "$sort" = dir ]; then
             mkdir -p "$name" && chmod "$(stat -c %a "$from")" "$name" &&
                 { [ "$(id -u)" != 0 ] || ! has chown || chown "$(stat -c %u:%g "$from")" "$name"; }
         else
             mkdir -p "${name%/*}" && mv "$from" "$name"
-        fi || { echo "$path is not in its archive" >&2; exit 1; }
+        fi || { echo "$path could not be put into the tree" >&2; exit 1; }
     done
 }
 

@@ -4,7 +4,7 @@ if [ -n "${old:-}" ]; then
     (umask 077 && mkdir -p "$before") || exit 1
     if [ -e "$before/files" ]; then
         rm -rf "$old" # an earlier attempt of this run has kept the site as it was
-    elif [ "$(disk_of "$before")" = "$(disk_of "$old")" ]; then
+    elif same_disk "$before" "$old"; then
         mv "$old" "$before/files"
     elif rm -rf "$root.opsplay-before" && mv "$old" "$root.opsplay-before" 2>/dev/null; then
         :

@@ -12,7 +12,7 @@ case $tree in "$spool"/*) held=$(du -sk "$spool" 2>/dev/null) ;; *) held=$(du -s
 echo "HELD $(printf '%s\n' "${held:-0}" | awk '{ sum += $1 } END { print sum + 0 }')"
 echo "FREE $(free_below "$spool")"
 echo "ROOM $(free_below "${root%/*}/")"
-[ "$(disk_of "$spool")" = "$(disk_of "${root%/*}/")" ] && echo "HAS one-disk"
+same_disk "$spool" "${root%/*}/" && echo "HAS one-disk"
 if has curl && IFS= read -r first; then
     { printf '%s\n' "$first"; while IFS= read -r line && [ "$line" != . ]; do printf '%s\n' "$line"; done; } |
         curl -q -sS -K - -o /dev/null -w 'GET %{http_code} %{size_download} %{time_starttransfer} %{time_total}\n' 2>&1

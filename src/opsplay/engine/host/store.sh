@@ -29,7 +29,8 @@ relay() {
         cat "$1" >&4
         return
     fi
-    pieces=$((($(bytes "$1") + rate - 1) / rate))
+    pieces=$(bytes "$1") || return 1
+    pieces=$(((pieces + rate - 1) / rate))
     piece=0
     while [ $piece -lt $pieces ]; do
         dd if="$1" bs="$rate" skip=$piece count=1 2>/dev/null >&4 || return 1
@@ -99,7 +100,7 @@ cut_up() {
         # What dd says is kept here: where a disk is full there is no place for it.
         why=$(dd bs="$block" count=$((full / block)) iflag=fullblock of="$segment" <&6 2>&1 3<&- 4>&-) ||
             unwritable
-        size=$(bytes "$segment")
+        size=$(bytes "$segment") || abort "the size of a segment could not be found out"
         [ "$size" -gt 0 ] || return 0
         segment_sum=$(sum <"$segment") || abort "the SHA-256 of a segment could not be found out"
         turn=$((1 - turn))
@@ -152,26 +153,30 @@ missing() {
 }
 
 # Packs the names in the list, not what is in them; one that vanished or may not be read is left out.
+# Each program by itself: of a pipeline only the last one's death would be known, and names that it did
+# not get to see would be taken for unreadable.
 pack() {
     : >"$d/names.raw"
-    gzip -dc "$d/list.$name" | tr '\0' '\n' | sed 's,/$,,' >"$d/wanted" || return 2
+    gzip -dc "$d/list.$name" >"$d/list" && tr '\0' '\n' <"$d/list" >"$d/wanted.raw" || return 2
+    sed 's,/$,,' "$d/wanted.raw" >"$d/wanted" || return 2
     case $tar in
     gnu)
-        gzip -dc "$d/list.$name" | tar --create --file=- --directory="$1" --ignore-failed-read \
+        tar --create --file=- --directory="$1" --ignore-failed-read \
             --hard-dereference --sparse --numeric-owner --blocking-factor=128 --verbose \
             --quoting-style=literal --index-file="$d/names.raw" \
-            --no-recursion --null --no-unquote --files-from=-
+            --no-recursion --null --no-unquote --files-from="$d/list"
         ended=$?
-        if grep -aq 'Read error' "$d/err.src"; then ended=2; fi
+        grep -aq 'Read error' "$d/err.src"
+        case $? in 1) ;; *) ended=2 ;; esac
         [ $ended != 1 ] || ended=0 # a file changed while it was read: the survey afterwards says which
         ;;
     php)
-        gzip -dc "$d/list.$name" | quiet_php "$d/tar.php" "$1" "$d/names.raw"
+        quiet_php "$d/tar.php" "$1" "$d/names.raw" <"$d/list"
         ended=$?
         ;;
     *)
-        gzip -dc "$d/list.$name" | (cd -- "$1" && xargs -0 -s 120000 sh -c \
-            'echo >>"$0.runs" && exec tar --no-recursion -cvf - "$@"' "$d/names") 2>"$d/names.out"
+        (cd -- "$1" && xargs -0 -s 120000 sh -c \
+            'echo >>"$0.runs" && exec tar --no-recursion -cvf - "$@"' "$d/names") <"$d/list" 2>"$d/names.out"
         ended=$?
         [ "$(bytes "$d/names.runs")" = 1 ] || {
             echo "tar on this host reads no list of names, and these are too many for its arguments; PHP would do" >&2
@@ -182,7 +187,7 @@ pack() {
         case $ended in 1 | 123) ended=0 ;; esac
         ;;
     esac
-    sed 's,/$,,' "$d/names.raw" >"$d/names"
+    sed 's,/$,,' "$d/names.raw" >"$d/names" || return 2
     missing >"$d/lost" || return 2
     return $ended
 }
@@ -243,7 +248,8 @@ save() {
     wait_for_sender
     lost_bytes=0
     if [ -s "$d/lost" ]; then
-        gzip -c "$d/lost" >"$d/lost.gz" && lost_bytes=$(bytes "$d/lost.gz")
+        gzip -c "$d/lost" >"$d/lost.gz" && lost_bytes=$(bytes "$d/lost.gz") ||
+            abort "what could not be packed could not be told"
     fi
     tell_end &
     sender=$!
