@@ -78,7 +78,7 @@ class PlainCms:
         return f'{self._root}\necho {pass_sha256} >"$root/closed"; echo close >>"$root.diary"'
 
     def open_to_visitors(self) -> str:
-        return f'{self._root}\nrm -f "$root/closed"; echo open >>"$root.diary"'
+        return f'{self._root}\nrm -f "$root/closed" && echo open >>"$root.diary"'
 
     def make_clone_safe(self, source_url: str) -> str:
         return f'{self._root}\necho {quote(source_url)} >"$root/cloned-from"'
