@@ -49,7 +49,7 @@ def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # a module may be left and come back to
 def line() -> Iterator[None]:
     with LINE:
         yield

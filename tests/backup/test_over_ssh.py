@@ -85,6 +85,7 @@ def restore(snapshot, site: Site, settings: VaultSettings) -> None:
     bring_back(Restoring(snapshot, site, line, open_vault(settings), settings, CLOCK))
 
 
+@pytest.mark.proof
 def test_a_deleted_wordpress_comes_back_from_s3_alone(bakery, settings, fresh_lab: Lab):
     before = fresh_lab.fingerprint("bakery", "production")
     snapshot = back_up(bakery, settings)
@@ -102,6 +103,7 @@ def test_a_deleted_wordpress_comes_back_from_s3_alone(bakery, settings, fresh_la
     assert [*home.glob(".opsplay/spool/*"), *home.glob(".opsplay/restore/*")] == []
 
 
+@pytest.mark.proof
 def test_a_backup_of_production_becomes_a_safe_staging(bakery, settings, fresh_lab: Lab):
     production = fresh_lab.fingerprint("bakery", "production")
     snapshot = back_up(bakery, settings)

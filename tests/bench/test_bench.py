@@ -165,6 +165,7 @@ def test_the_page_has_a_place_for_each_benchmark(name):
     assert f"<!-- bench {name} -->\n" in page.PAGE.read_text()
 
 
+@pytest.mark.proof
 @pytest.mark.real
 def test_a_short_run_measures_both_and_leaves_nothing_behind(tmp_path):
     words = ["--only=compare", "--quick", "--hosts=1", "--json"]

@@ -88,7 +88,7 @@ _OF_TYPE = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@QUICK
+@settings(QUICK, max_examples=12)  # of each kind
 @given(data=st.data())
 def test_whatever_the_schema_accepts_builds(kind, data):
     chosen = data.draw(values(step_schema(KINDS[kind])))

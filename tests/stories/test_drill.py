@@ -118,7 +118,9 @@ def the_backups_are_kept(ops: Ops, proved: dict) -> None:
     locks = bucket.locks(
         ops.lab, f"{proved['snapshot']['manifest'].rpartition('/snap/')[0]}/verify/"
     )
-    assert len(locks) == 4
+    assert (
+        len(locks) >= 4
+    )  # a verdict and a certificate, signed; drills of before are there as well
     assert all(until > datetime.now(UTC) + timedelta(days=30) for until in locks.values())
 
 
