@@ -65,7 +65,10 @@ def test_when_one_lane_fails_the_other_ends_and_the_reason_is_told(bench: Bench,
     assert bench.spools == []
 
 
-def test_what_a_killed_lane_left_is_cleared_away_by_the_next_backup(bench: Bench):
+def test_what_a_killed_lane_left_is_cleared_away_by_a_backup_in_one_lane(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store_packs, "WORTH_TWO_LANES", 1 << 40)
     left = bench.home / ".opsplay/spool" / f"{bench.site.name}@production+1@999999999"
     left.mkdir(parents=True)
     (left / "segment.0").write_bytes(b"half")

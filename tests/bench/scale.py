@@ -16,10 +16,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
-from unittest.mock import patch
 
 from tests.bench.outcome import Options, Outcome, Panel, Plot, Series, Verdict, number, table
 
@@ -306,13 +305,17 @@ def _timed(parts: dict[str, float]) -> Iterator[None]:
     from opsplay.app import runs
     from opsplay.engine import runner
 
-    with ExitStack() as stack:
-        for place, name, part in (
-            (runs, "read_all", "read"), (runs, "_plan", "plan"), (runner, "run_plan", "carry_out")
-        ):  # fmt: skip
-            clocked = _clocked(getattr(place, name), part, parts)
-            stack.enter_context(patch.object(place, name, clocked))
+    wrapped = (
+        (runs, "read_all", "read"), (runs, "_plan", "plan"), (runner, "run_plan", "carry_out")
+    )  # fmt: skip
+    before = [getattr(place, name) for place, name, _ in wrapped]
+    for (place, name, part), function in zip(wrapped, before, strict=True):
+        setattr(place, name, _clocked(function, part, parts))
+    try:
         yield
+    finally:
+        for (place, name, _), function in zip(wrapped, before, strict=True):
+            setattr(place, name, function)
 
 
 def _clocked(
