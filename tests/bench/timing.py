@@ -18,7 +18,7 @@ from tests.bench.hosts import Fleet, entering
 PATIENCE = 900.0
 """Seconds that one run may take."""
 _LOOK_EVERY = 0.02
-_LOOKS_SHARE = 0.04
+_LOOKS_SHARE = 0.02
 """The share of a core that looking at memory may cost."""
 
 

@@ -7,6 +7,7 @@ The files are looked at after the dump was taken: a file that a row names is the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -42,6 +43,8 @@ from opsplay.kit.clock import Clock
 
 SEGMENT_BYTES = 32 << 20
 _ORDER = (DATABASE, "files")
+_QUESTIONS = 2
+"""How many a host is asked beside a backup."""
 
 
 def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
@@ -57,7 +60,7 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     progress: Progress,
     segment_bytes: int = SEGMENT_BYTES,
     retried: Retried = lambda _error, _attempt, _wait: None,
-    cms_version: str = "",
+    cms_version: Callable[[], str] = str,
     plan: str = "",
     indexes: Indexes | None = None,
     watermarks: Callable[[], Mapping[str, str]] = dict,
@@ -68,8 +71,9 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     """Back the site's environment up and return the sealed snapshot.
 
     `plan` names the maintenance plan that the locks are chosen by; empty: the site's. `indexes` is
-    where the controller keeps the last indexes of files. `watermarks` tells how far the shop is,
-    and is asked right before and right after the dump. `signer` signs the manifest; None: nobody does.
+    where the controller keeps the last indexes of files. `cms_version` asks the host, and so does
+    `watermarks`: how far the shop is, right before and right after the dump. Both are called in
+    threads of their own, beside what need not wait for them. `signer` signs the manifest; None: nobody does.
     `trust` decides on which earlier backups this one may stand; None: on any, as nobody signs.
 
     Raises:
@@ -81,19 +85,26 @@ def take(  # noqa: PLR0913  # what a backup needs to know, each by its name
     _check(store, settings, segment_bytes)
     naming = Naming(site.name, run, attempt, clock.now())
     trust = trust or Trust((), naming.started)
-    last = Search(store, site, vault, settings, naming, trust, indexes).last()
-    rules = plan_named(plan or site.plan, site.keep_years)
-    locks = _locks(settings, rules, store, naming, last)
-    sending = Sending(
-        site, transport, vault, settings, naming, clock, progress, segment_bytes, retried
-    )
-    marks = watermarks() if DATABASE in store.include else {}
-    database = sending.send(_dump(store, site), locks.others)
-    marks = over_the_dump(marks, watermarks()) if marks else marks
-    saved = None
-    if "files" in store.include:
-        saved = save_files(store, sending, last, locks, indexes, pack_bytes, cms_version)
-    cms = CmsFacts(site.cms_name, site.here.url, cms_version)
+    beside = ThreadPoolExecutor(_QUESTIONS)
+    try:
+        version = beside.submit(cms_version)
+        before = beside.submit(watermarks) if DATABASE in store.include else None
+        last = Search(store, site, vault, settings, naming, trust, indexes).last()
+        rules = plan_named(plan or site.plan, site.keep_years)
+        locks = _locks(settings, rules, store, naming, last)
+        sending = Sending(
+            site, transport, vault, settings, naming, clock, progress, segment_bytes, retried
+        )
+        marks = before.result() if before else {}
+        database = sending.send(_dump(store, site), locks.others)
+        after = beside.submit(watermarks) if marks else None
+        saved = None
+        if "files" in store.include:
+            saved = save_files(store, sending, last, locks, indexes, pack_bytes, version.result)
+        cms = CmsFacts(site.cms_name, site.here.url, version.result())
+        marks = over_the_dump(marks, after.result()) if after else marks
+    finally:
+        beside.shutdown(wait=False, cancel_futures=True)
     whole = _manifest(store, sending, database, saved, last, cms)
     previous, *joins = loose_ends(vault, whole, trust) or ("",)
     snapshot = replace(

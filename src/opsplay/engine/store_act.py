@@ -8,12 +8,17 @@ from typing import Any
 from opsplay.core.action import Store
 from opsplay.core.errors import Interrupted, UnreadableAnswer
 from opsplay.core.event import Progress
+from opsplay.core.query import Answer
 from opsplay.core.snapshot import Snapshot
+from opsplay.engine.ask import ask
 from opsplay.engine.context import Context, Surroundings
 from opsplay.engine.keys import opened
 from opsplay.engine.outcome import Outcome
 from opsplay.engine.store import take
 from opsplay.engine.tools import Tools
+
+_LONGEST_COUNT = 900.0
+"""Seconds for counting the rows of all tables: a large shop's take minutes on a slow disk."""
 
 
 def store(context: Context, action: Store, around: Surroundings, sequence: int) -> Outcome:
@@ -39,7 +44,7 @@ def store(context: Context, action: Store, around: Surroundings, sequence: int) 
         progress=stoppable(tools),
         segment_bytes=tools.segment_bytes,
         retried=retried,
-        cms_version=_version(context, around.environment),
+        cms_version=lambda: _version(context, around.environment),
         indexes=tools.indexes,
         watermarks=lambda: _watermarks(context, around.environment),
         signer=tools.signer(settings) if tools.signer else None,
@@ -93,16 +98,27 @@ def stoppable(tools: Tools) -> Progress:
 
 
 def _version(context: Context, environment: str) -> str:
+    """Return the CMS's version; empty: a site too broken to tell it is saved all the same.
+
+    Not by `context.ask`, which is for one thread: this goes on beside the backup.
+    """
+    query = context.at(environment).cms.facts()
+    (question,) = context.asking(environment, [query])
+    answer = context.known.get(question) or ask([question], context.tools.transport)[question]
     try:
-        return context.ask(environment, context.at(environment).cms.facts()).version
+        if isinstance(answer, Answer):
+            return query.read(answer).version
     except UnreadableAnswer:
-        return ""  # a site too broken to tell its version is saved all the same
+        return ""
+    if isinstance(answer, UnreadableAnswer):
+        return ""
+    raise answer
 
 
 def _watermarks(context: Context, environment: str) -> Mapping[str, str]:
-    """Return how far the site is at this moment; empty if it is too broken to tell."""
-    query = context.at(environment).cms.watermarks()
+    """Return how far the site is at this moment; empty if it is too broken, or too slow, to tell."""
+    query, transport = context.at(environment).cms.watermarks(), context.transport(environment)
     try:
-        return query.read(context.transport(environment).run(query.script))
-    except UnreadableAnswer:
+        return query.read(transport.run(query.script, timeout=_LONGEST_COUNT))
+    except (UnreadableAnswer, TimeoutError):
         return {}

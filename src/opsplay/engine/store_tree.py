@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,7 +44,7 @@ def save_files(
     locks: Locks,
     indexes: Indexes | None,
     pack_bytes: int,
-    cms_version: str,
+    cms_version: Callable[[], str],
 ) -> SavedFiles:
     """Save the files and return what the manifest says of them. Raises as `store.take`."""
     looking = Looking(sending.site, sending.transport, store.exclude)
@@ -61,7 +62,7 @@ def save_files(
         retain_until=locks.others,
         indexes=indexes,
     )
-    suspect = _suspect(found, own, cms_version)
+    suspect = _suspect(found, own, cms_version())
     return SavedFiles((*own, *inherited), index, done.consistency, suspect)
 
 
