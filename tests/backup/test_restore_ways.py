@@ -238,6 +238,20 @@ def test_what_nobody_went_on_with_for_two_days_goes_with_the_next_run_on_its_hos
     assert bench.root.exists()
 
 
+@pytest.mark.parametrize(("days", "there"), [(29, True), (31, False)])
+def test_what_a_restore_replaced_on_another_disk_goes_after_thirty_days(bench: Bench, days, there):
+    kept = bench.root.with_name(f"{bench.root.name}.opsplay-before")
+    kept.mkdir()
+    (kept / "index.php").write_text("as it was")
+    then = time.time() - days * 86400 - 60
+    os.utime(kept, (then, then))
+
+    take_the_lock(bench)
+
+    assert kept.exists() == there
+    assert bench.root.exists()
+
+
 def _sample(snapshot: Snapshot) -> set[str]:
     largest = max(snapshot.segments[:-1], key=lambda one: one.bytes)
     return {largest.key.removeprefix("v1/")}

@@ -323,8 +323,8 @@ def _plot(results: Results, tools: Sequence[str]) -> Plot:
             )
             for tool in tools
         ]
-        across = "1 first · 2, 3 unchanged · 4, 5 changed · 6, 7 restore (even: files alone)"
-        return Panel(title, across, up, [one for one in series if one.points])
+        shown = [one for one in series if one.points]
+        return Panel(title, "", up, shown, [act.name for act in ACTS])
 
     return Plot(
         "bench-backups.svg",

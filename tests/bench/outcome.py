@@ -100,12 +100,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, both logarithmic."""
+    """One pair of axes, both logarithmic; with `names`, groups of bars."""
 
     title: str
     across: str
     up: str
     series: Sequence[Series]
+    names: Sequence[str] = ()
+    """Of the groups of bars; the first coordinate of a point says which group, from 1."""
 
 
 @dataclass(frozen=True)

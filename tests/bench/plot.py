@@ -31,6 +31,33 @@ def draw(plot: dict[str, Any], file: str) -> None:
 
 
 def _panel(axes: Any, panel: dict[str, Any]) -> None:
+    if panel["names"]:
+        _bars(axes, panel)
+    else:
+        _lines(axes, panel)
+    axes.set_title(panel["title"], loc="left", fontsize=10.5)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def _bars(axes: Any, panel: dict[str, Any]) -> None:
+    """Draw one group for each name, one bar in it for each series; x of a point: which group."""
+    others = iter(OTHERS)
+    width = 0.8 / len(panel["series"])
+    for place, one in enumerate(panel["series"]):
+        across = [x + (place + 0.5) * width - 0.4 for x, _ in one["points"]]
+        colour = OURS if one["ours"] else next(others)
+        up = [y for _, y in one["points"]]
+        bars = axes.bar(across, up, width * 0.9, color=colour, label=one["name"])
+        short = [f"{y:.1f}" if y < 9.95 else f"{y:.0f}" for y in up]
+        axes.bar_label(bars, short, fontsize=6.5)
+    axes.set(ylabel=panel["up"])
+    axes.set_xticks(range(1, len(panel["names"]) + 1), panel["names"], rotation=30, ha="right")
+    axes.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.0), fontsize=9)
+    axes.margins(y=0.18)
+
+
+def _lines(axes: Any, panel: dict[str, Any]) -> None:
     others = iter(OTHERS)
     for one in panel["series"]:
         across, up = zip(*one["points"], strict=True)
@@ -44,14 +71,11 @@ def _panel(axes: Any, panel: dict[str, Any]) -> None:
             color=colour, weight="bold" if one["ours"] else "normal", annotation_clip=False,
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel=panel["across"], ylabel=panel["up"])
-    axes.set_title(panel["title"], loc="left", fontsize=10.5)
     marks = sorted({x for one in panel["series"] for x, _ in one["points"]})
     axes.set_xticks(marks, [f"{mark:,g}".replace(",", "\u202f") for mark in marks])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:,g}")
     axes.margins(x=0.14)
-    axes.grid(axis="y", color="#e5e5e5", linewidth=0.7)
-    axes.set_axisbelow(True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyrage
 import pytest
@@ -13,11 +14,15 @@ from tests.engine.workplace import Workplace
 
 from opsplay import app
 from opsplay.app.keeping import shelves
+from opsplay.core.environment import Host
 from opsplay.core.errors import ExitStatus
+from opsplay.core.query import Query
+from opsplay.engine import store_act
 from opsplay.reports.backups import backups_table
 from opsplay.reports.lines import Lines
 from opsplay.reports.story import tell
 from opsplay.reports.summary import summary
+from opsplay.transports.local import LocalTransport
 
 pytestmark = pytest.mark.real
 
@@ -98,3 +103,27 @@ def test_a_check_says_that_everything_would_be_saved(shop: Workplace):
 
     (change,) = checked.plan.sites[0].stages[0].steps[0].changes
     assert change.what == "full backup of files"
+
+
+def test_a_host_that_takes_too_long_fails_its_step_and_not_opsplay(shop: Workplace, monkeypatch):
+    def silent(*_words, **_names):
+        raise TimeoutError("the script did not end within 60 s")
+
+    monkeypatch.setattr(store_act, "take", silent)
+
+    run = shop.run(BACKUP)
+
+    (ended,) = (one.data for one in run.events if one.kind == "step_finished")
+    assert run.exit_status == ExitStatus.FAILED
+    assert ended["state"] == "failed"
+    assert ended["detail"].startswith("the host did not answer in time: the script did not end")
+    assert "opsplay itself" not in str(summary(tell(run.events)))
+
+
+def test_a_shop_whose_rows_take_too_long_to_count_is_saved_without_their_number(monkeypatch):
+    monkeypatch.setattr(store_act, "_LONGEST_COUNT", 0.2)
+    counting = Query("sleep 9", lambda answer: {"orders": answer.stdout})
+    site = SimpleNamespace(cms=SimpleNamespace(watermarks=lambda: counting))
+    context = SimpleNamespace(at=lambda _: site, transport=lambda _: LocalTransport(Host("local")))
+
+    assert store_act._watermarks(context, "production") == {}

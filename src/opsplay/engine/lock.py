@@ -25,6 +25,9 @@ JOBS_KEPT = timedelta(days=14)
 """What jobs leave on the host goes after that; until then it says whether they were done."""
 FETCHED_KEPT = timedelta(days=2)
 """What a restore fetched and did not finish with goes after that; until then it can go on."""
+BESIDE_KEPT = timedelta(days=30)
+"""What a restore replaced, and kept beside the root because the run's directory is on another disk,
+goes after that."""
 KEPT = 3
 """Restore points that stay on the host, counting the one about to be made."""
 
@@ -133,8 +136,10 @@ def _tidy(site: Site) -> str:
         f'[ -d "$HOME/.opsplay/restore/"{quote(f"{site.name}@{site.here.name}")} ] ||'
         f" rm -rf {quote(site.here.root.rstrip('/') + '.opsplay-restore')}"
     )
+    replaced = quote(f"{site.here.root.rstrip('/')}.opsplay-before")
     return "\n".join(
         [
+            f"[ ! -d {replaced} ] || find {replaced} -maxdepth 0 -mtime +{BESIDE_KEPT.days - 1} -exec rm -rf {{}} + 2>/dev/null",
             f'[ ! -d "$HOME/.opsplay/jobs" ] || {jobs} 2>/dev/null',
             f'[ ! -d "$HOME/.opsplay/restore" ] || {{ {fetched}; }} 2>/dev/null',
             f'[ ! -d "$HOME/.opsplay/runs" ] || (cd "$HOME/.opsplay/runs" && {runs}) 2>/dev/null',

@@ -118,9 +118,14 @@ def _head(site: Site, **values: str) -> str:
 
 
 def _act(name: str, script: str, source: str = "") -> str:
-    """Return the lines that run a driver's script, fed by `source`, or end here."""
-    feed = f"{source} | (\n{script}\n)" if source else f"(\n{script}\n) </dev/null"
-    return f'echo "{AT}{name}"\n{feed} || exit 1'
+    """Return the lines that run a driver's script, fed by `source`, or end here.
+
+    The end of a pipeline's first part is known to nobody: it leaves a file when it went well.
+    """
+    if not source:
+        return f'echo "{AT}{name}"\n(\n{script}\n) </dev/null || exit 1'
+    feed = f'rm -f "$spool/fed"\n{{ {source} && : >"$spool/fed"; }} | (\n{script}\n) || exit 1'
+    return f'echo "{AT}{name}"\n{feed}\n{_FED}'
 
 
 def _proofs(site: Site, plan: Plan) -> str:
@@ -148,6 +153,9 @@ def _loaded(plan: Plan) -> str:
     return f'{_UNPACK[stream.compression]} <"$spool/database"'
 
 
+_FED = (
+    """[ -e "$spool/fed" ] || { echo "the dump could not be unpacked to its end" >&2; exit 1; }"""
+)
 _FILLED = '[ -n "$(ls -A "$root" 2>/dev/null)" ]'
 _BEFORE = """
 OPSPLAY_RUN_DIR=${OPSPLAY_RUN_DIR:-$spool}

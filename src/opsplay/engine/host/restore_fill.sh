@@ -7,7 +7,7 @@ if [ -n "${old:-}" ]; then
     elif same_disk "$before" "$old"; then
         mv "$old" "$before/files"
     elif rm -rf "$root.opsplay-before" && mv "$old" "$root.opsplay-before" 2>/dev/null; then
-        :
+        touch "$root.opsplay-before" # its age says when it may go
     else
         mv "$old" "$before/files" # to another disk: it is copied
     fi
