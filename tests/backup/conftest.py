@@ -210,3 +210,24 @@ def userland(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Userland:
     """Return a host whose tools a test chooses."""
     (tmp_path / "userland").mkdir()
     return Userland(tmp_path / "userland", monkeypatch)
+
+
+WAYS = {
+    "direct": ("", "auto"),
+    "relayed": ("", "relay"),
+    "twins": ("no-age", "auto"),
+    "busybox": ("busybox", "auto"),
+    "bare": ("bare", "auto"),
+}
+"""Ways in which bytes travel: the host's tools (all of this machine's, or `userland.MORE`), and the
+vault's `transport`. PHP encrypts in place of age among `twins`, the controller where it is `bare`."""
+
+
+@pytest.fixture
+def going(request: pytest.FixtureRequest, bench: Bench, userland: Userland) -> Bench:
+    """Return a bench whose bytes travel as the parameter says."""
+    host, transport = WAYS[request.param]
+    if host:
+        userland.become(host)
+    bench.settings = replace(bench.settings, transport=transport)
+    return bench

@@ -17,8 +17,9 @@ from opsplay.core.errors import OpsplayError
 
 CONTROLLER = "controller"
 _OF_THE_SHELL = {"echo", "env", "false", "nice", "printf", "sh", "test", "true"}
-TOOLS = tuple(sorted({*GNU, *DATABASE, *MORE["gnu"], "perl"} - _OF_THE_SHELL))
+TOOLS = tuple(sorted({*GNU, *DATABASE, *MORE["gnu"], "perl", "php"} - _OF_THE_SHELL))
 
+_TOLD_EVERY = 100
 _ENOUGH = 10
 """So many deaths that go wrong end an enumeration."""
 
@@ -92,12 +93,19 @@ class Dies(Protocol):
 
 
 def enumerate_deaths(trial: Dies, rounds: int, told: Callable[[str], None]) -> None:
-    """Let it die so many of all deaths, by chance; tell what became of them."""
+    """Let it die so many of all deaths, by chance; tell what became of them.
+
+    OPSPLAY_SOAK_DEATHS="zstd at start 3, tee at start 1": only these, as they were told.
+    """
     every = trial.deaths()
+    named = set(filter(None, os.environ.get("OPSPLAY_SOAK_DEATHS", "").split(", ")))
     chosen = random.Random(9).sample(every, min(rounds, len(every)))
+    chosen = [death for death in every if str(death) in named] if named else chosen
     ends: Counter[str] = Counter()
     wrong: list[str] = []
-    for death in chosen:
+    for done, death in enumerate(chosen):
+        if done and done % _TOLD_EVERY == 0:
+            told(f"{done} of {len(chosen)} deaths, {len(wrong)} wrong")
         who = "controller" if death.who == CONTROLLER else f"process of the host, {death.how}"
         try:
             ends[f"{who}: {trial.die(death)}"] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.backup.backup_trial import Trial
-from tests.backup.conftest import Bench
+from tests.backup.conftest import WAYS, Bench
 from tests.backup.deaths import CONTROLLER, Death, enumerate_deaths, first
 from tests.transports.sshd import running
 
@@ -66,9 +66,10 @@ def test_over_ssh_the_host_ends_by_itself_when_its_controller_died(by_ssh: Trial
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_backup_may_die_at_each_moment(bench: Bench, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("going", WAYS, indirect=True)
+def test_a_backup_may_die_at_each_moment(going: Bench, capsys: pytest.CaptureFixture[str]):
     """So many of all deaths, by chance; OPSPLAY_SOAK_ROUNDS=100000: every one, in turn."""
-    trial = Trial(bench)
+    trial = Trial(going)
 
     def told(text: str) -> None:
         with capsys.disabled():

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from tests.backup.conftest import Bench
+from tests.backup.conftest import WAYS, Bench
 from tests.backup.deaths import CONTROLLER, Death, enumerate_deaths, first
 from tests.backup.restore_trial import Trial
 
@@ -34,14 +34,15 @@ def test_whoever_dies_in_a_restore_the_next_one_mends_it(bench: Bench):
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_restore_may_die_at_each_moment(bench: Bench, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("going", WAYS, indirect=True)
+def test_a_restore_may_die_at_each_moment(going: Bench, capsys: pytest.CaptureFixture[str]):
     """So many of all deaths, by chance; OPSPLAY_SOAK_ROUNDS=100000: every one, in turn."""
 
     def told(text: str) -> None:
         with capsys.disabled():
             print(f"\n{text}")
 
-    enumerate_deaths(Trial(bench), ROUNDS, told)
+    enumerate_deaths(Trial(going), ROUNDS, told)
 
 
 def parts_of(trial: Trial) -> Iterator[str]:
