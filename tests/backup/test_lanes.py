@@ -7,7 +7,7 @@ from tests.backup.conftest import Bench
 from tests.backup.fault_proxy import FaultProxy
 
 from opsplay.core.errors import VaultRefused
-from opsplay.engine import store_packs
+from opsplay.engine import store_files, store_packs
 from opsplay.engine.snapshots import snapshots, verify_listing
 from opsplay.transports.local import LocalTransport
 
@@ -17,7 +17,8 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 def bench(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Return a site whose packs are worth two lanes."""
-    monkeypatch.setattr(store_packs, "WORTH_TWO_LANES", 1)
+    for module in (store_packs, store_files):
+        monkeypatch.setattr(module, "WORTH_TWO_LANES", 1)
     for number in range(6):
         folder = bench.root / f"folder-{number}"
         folder.mkdir()
@@ -43,7 +44,8 @@ def test_packs_of_two_lanes_come_back_as_they_were(bench: Bench):
     snapshot = bench.take(transport=transport, pack_bytes=400_000)
 
     lanes = [script for script in transport.scripts if "@production+1" in script]
-    assert len(lanes) == 1
+    hashing = [script for script in transport.scripts if "hash_php=" in script]
+    assert (len(lanes), len(hashing)) == (1, 2)
     assert [one.name for one in snapshot.streams] == sorted(one.name for one in snapshot.streams)
     assert len(snapshot.streams) > 4
     assert verify_listing(bench.vault, snapshot) == ()

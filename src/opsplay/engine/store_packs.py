@@ -16,7 +16,7 @@ from opsplay.core.index import Entry
 PACK_BYTES = 512 << 20
 """How large a pack is meant to be, as tar makes it."""
 WORTH_TWO_LANES = 64 << 20
-"""Bytes from which on it pays to send packs side by side."""
+"""Bytes from which on it pays to hash files, and to send packs, side by side."""
 _BLOCK = 512
 
 _WORDS = """
