@@ -137,11 +137,12 @@ function opsplay_drops(array $tables): string
     return $sql;
 }
 
-// Which database this is, without telling: two environments with one identity share their tables.
-function opsplay_identity(mysqli $link, string $prefix): string
+// Which database this is, without telling, and the prefix of the site's tables in it: two environments
+// of whom this is the same share their tables.
+function opsplay_whose(mysqli $link, string $prefix): string
 {
     $row = opsplay_rows($link, 'SELECT @@hostname, @@port, @@datadir, DATABASE()')[0];
-    return hash('sha256', implode('|', [...$row, $prefix]));
+    return hash('sha256', implode('|', [...$row, $prefix])) . ' ' . $prefix;
 }
 
 function opsplay_option(mysqli $link, string $prefix, string $name): string
@@ -161,6 +162,14 @@ function opsplay_extras(mysqli $link): string
     return $wanted;
 }
 
+// What mysqldump is told: one word a line.
+function opsplay_dumped(mysqli $link, string $prefix): string
+{
+    $tables = array_keys(opsplay_tables($link, $prefix));
+    $tables || opsplay_stop('the database ' . DB_NAME . ' holds no table of this site');
+    return opsplay_extras($link) . implode("\n", [DB_NAME, ...$tables]);
+}
+
 // What a dump of these tables may take, in KiB; generous, for it will be compressed.
 function opsplay_size(mysqli $link, array $tables): string
 {
@@ -178,13 +187,12 @@ function opsplay_tasks(): array
     };
     return [
         'client' => 'opsplay_option_file',
-        'prefix' => function (array $config) { return $config['prefix']; },
         'name' => function () { return DB_NAME; },
         'tables' => $linked(function ($link, $prefix) { return implode("\n", array_keys(opsplay_tables($link, $prefix))); }),
         'drops' => $linked(function ($link, $prefix) { return opsplay_drops(opsplay_tables($link, $prefix)); }),
         'size' => $linked(function ($link, $prefix) { return opsplay_size($link, opsplay_tables($link, $prefix)); }),
-        'identity' => $linked('opsplay_identity'),
-        'extras' => $linked('opsplay_extras'),
+        'whose' => $linked('opsplay_whose'),
+        'dumped' => $linked('opsplay_dumped'),
         'database_version' => $linked(function ($link, $prefix) { return opsplay_option($link, $prefix, 'db_version'); }),
         'core_lock' => $linked(function ($link, $prefix) { return (string) (int) opsplay_option($link, $prefix, 'core_updater.lock'); }),
         'search_engines' => $linked(function ($link, $prefix) { return opsplay_option($link, $prefix, 'blog_public'); }),

@@ -25,12 +25,10 @@ with_access() (
 )
 
 dump_tables() (
-    tables=$(config tables) || exit 1
-    [ -n "$tables" ] || fail "the database $database holds no table of this site"
-    extras=$(config extras) || exit 1
+    words=$(config dumped) || exit 1
+    extras=
     help=$("$mysqldump" --help 2>/dev/null)
-    case $help in *column-statistics*) extras="$extras
---column-statistics=0" ;; esac
+    case $help in *column-statistics*) extras="--column-statistics=0" ;; esac
     case $help in *set-gtid-purged*) extras="$extras
 --set-gtid-purged=OFF" ;; esac
     IFS='
@@ -38,13 +36,13 @@ dump_tables() (
     set -f
     # shellcheck disable=SC2086 # one word a line is meant
     with_access "$mysqldump" --single-transaction --quick --skip-lock-tables --triggers --no-tablespaces \
-        --hex-blob --default-character-set=utf8mb4 --max-allowed-packet=512M $extras "$database" $tables </dev/null
+        --hex-blob --default-character-set=utf8mb4 --max-allowed-packet=512M $extras $words </dev/null
 )
 
 # The first line says whose dump it is; `read_first_line` refuses to load it where it must not go.
 first_line() {
-    prefix=$(config prefix) && identity=$(config identity) || exit 1
-    printf -- '-- opsplay dump: environment=%s database=%s prefix=%s\n' "$environment" "$identity" "$prefix"
+    whose=$(config whose) || exit 1
+    printf -- '-- opsplay dump: environment=%s database=%s prefix=%s\n' "$environment" "${whose%% *}" "${whose#* }"
 }
 
 # A pipe through which a copy of a stream passes, so that its last line can be looked at. Held open
