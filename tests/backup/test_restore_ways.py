@@ -40,6 +40,7 @@ def chain(bench: Bench) -> list[tuple[Snapshot, tuple[object, ...]]]:
     return made
 
 
+@pytest.mark.proof
 def test_each_of_a_chain_comes_back_exactly_as_it_was(bench: Bench):
     made = chain(bench)
 

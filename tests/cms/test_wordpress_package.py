@@ -84,6 +84,7 @@ def test_without_a_package_only_the_database_is_migrated(bakery: Installation):
     assert [*unfinished(bakery)] == ["core"]
 
 
+@pytest.mark.proof
 def test_an_update_that_died_is_unfinished_until_it_is_done(bakery: Installation):
     assert bakery.run(dies(core(bakery))).exit_status == 9
     assert bakery.run(dies(shop(bakery))).exit_status == 9
@@ -102,6 +103,7 @@ def test_an_update_that_died_is_unfinished_until_it_is_done(bakery: Installation
     assert [*unfinished(bakery)] == ["module:theme:twentytwentyfour"]
 
 
+@pytest.mark.proof
 def test_what_is_put_back_is_no_longer_unfinished(bakery: Installation):
     bakery.must(bakery.cms.save_restore_point())
     bakery.run(dies(core(bakery)))

@@ -59,6 +59,7 @@ def test_core_is_updated_behind_the_closed_door_and_served_at_once(bakery: Insta
     assert "already at latest db version" in again.splitlines()[0]
 
 
+@pytest.mark.proof
 def test_a_core_update_that_was_killed_converges_when_it_is_run_again(bakery: Installation):
     bakery.must(bakery.cms.close_to_visitors(PASS_SHA256))
     running = bakery.start(update_core(bakery))
@@ -80,6 +81,7 @@ def test_a_core_update_that_was_killed_converges_when_it_is_run_again(bakery: In
     assert bakery.sql("SELECT 1 FROM wp_options WHERE option_name = 'core_updater.lock'") == ()
 
 
+@pytest.mark.proof
 def test_files_that_merely_say_the_version_are_not_believed_after_a_kill(bakery: Installation):
     bakery.must(update_core(bakery))
     broken = bakery.root / "wp-includes/post.php"

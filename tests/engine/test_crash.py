@@ -89,6 +89,7 @@ def test_a_run_killed_at_any_write_ends_as_if_nothing_had_happened(tmp_path, mon
     assert survive(monkeypatch, tmp_path / "w", PLAIN, range(8, 999)) == ExitStatus.DONE
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("stages", "status"), [(WHOLE, ExitStatus.DONE), (BROKEN, ExitStatus.ROLLED_BACK)]
 )

@@ -90,6 +90,7 @@ def newest(ops: Ops) -> dict:
     return json.loads(certificates(ops)[-1].read_text())
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("nobody_home")
 def test_a_backup_is_proved_from_the_vault_alone_when_the_host_is_gone(ops):
     drilled = ops("run", "playbooks/restore-drill.yaml", "--limit", "bakery")

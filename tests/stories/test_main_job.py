@@ -48,6 +48,7 @@ def everything(lab: Lab):
     return sites, {key: hashlib.sha256(body).hexdigest() for key, body in bucket(lab).items()}
 
 
+@pytest.mark.proof
 def test_the_main_job_from_check_to_a_second_run(ops):
     lab = ops.lab
     before = everything(lab)

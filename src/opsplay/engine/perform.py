@@ -22,6 +22,7 @@ from opsplay.core.action import (
     Visit,
     Write,
 )
+from opsplay.core.errors import OutcomeUnknown
 from opsplay.core.query import Answer
 from opsplay.engine.acts import run_shell, write_script
 from opsplay.engine.approval import await_answer
@@ -39,13 +40,20 @@ from opsplay.engine.undo import undo_run
 from opsplay.engine.watch import smoke
 
 
-def perform(  # noqa: C901, PLR0911 - one return an action
-    context: Context, action: Action, around: Surroundings, sequence: int
-) -> Outcome:
+def perform(context: Context, action: Action, around: Surroundings, sequence: int) -> Outcome:
     """Do it. `sequence`: of the journalled intent, which names the job on the host.
 
-    Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted, Waiting.
+    Raises StepFailed, VaultRefused, LineCut, Unreachable, Interrupted, Waiting, OutcomeUnknown.
     """
+    try:
+        return _performed(context, action, around, sequence)
+    except TimeoutError as error:  # what was asked of the host may go on there
+        raise OutcomeUnknown(f"the host did not answer in time: {error}") from error
+
+
+def _performed(  # noqa: C901, PLR0911 - one return an action
+    context: Context, action: Action, around: Surroundings, sequence: int
+) -> Outcome:
     if isinstance(action, Drill | Verify | Expire):
         return _elsewhere(context, action)  # before all else: the environment's host may be gone
     environment = around.environment

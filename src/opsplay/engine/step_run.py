@@ -73,10 +73,6 @@ class StepRun:
         except OpsplayError as error:
             self.finish(State.FAILED, str(error))
             raise
-        except TimeoutError as error:
-            late = StepFailed(f"the host did not answer in time: {error}")
-            self.finish(State.FAILED, str(late))
-            raise late from error
 
     def begin(self) -> None:
         """Journal that the step's turn has come."""
