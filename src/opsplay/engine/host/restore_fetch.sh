@@ -82,17 +82,12 @@ segments() {
 
 source_of() { if [ "$way" = relay ]; then cat <&3; else segments; fi; }
 
-# Whether the dump in file $1 is the one that was saved, up to its last line.
+# Whether the dump in file $1 is the one that was saved, up to its last line. Unpacked twice: with a pipe
+# beside the first time, whoever died at one end of it would leave the other waiting for ever.
 whole_dump() {
-    mkfifo "$d/end" || return 1
-    exec 5<>"$d/end" # held open both ways: whoever waits for its other end would wait for ever for a dead one
-    tail -c 200 <"$d/end" >"$d/last" 3<&- 4>&- 5<&- &
-    sum=$(decompress <"$1" | tee "$d/end" 3<&- 4>&- | sha256 3<&- 4>&-)
-    exec 5<&-
-    wait $!
-    rm -f "$d/end"
+    sum=$(decompress <"$1" 3<&- 4>&- | sha256 3<&- 4>&-)
     [ "$sum" = "$raw_sha256" ] || { why="the dump that arrived is not what was saved"; return 1; }
-    [ -z "$trailer" ] || grep -q '^-- Dump completed' "$d/last" ||
+    [ -z "$trailer" ] || decompress <"$1" 3<&- 4>&- | tail -c 200 3<&- 4>&- | grep -q '^-- Dump completed' ||
         { why="the dump does not end with its own last line: it is cut off"; return 1; }
 }
 
