@@ -122,7 +122,7 @@ stage() {
 }
 compress() {
     case $comp in
-    zstd) zstd -q -1 $alone -c ;; # half of -3's time, 1 to 10 % more bytes
+    zstd) zstd -q -1 $alone -c ;; # half of level 3's time
     *) gzip -3 -c ;;
     esac
 }
